@@ -1,0 +1,1 @@
+"""The vocabulary every other package speaks: types, events, ports, errors. No I/O."""

@@ -1,0 +1,59 @@
+"""What a turn needs of the world. Adapters are chosen in `wiring` alone."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Protocol
+
+from aivax_cli.core.types import (
+    Charge,
+    Message,
+    ModelCall,
+    ModelItem,
+    ModelTarget,
+    Prices,
+    Retrieval,
+    RetrievalLimits,
+)
+
+
+class ChatModel(Protocol):
+    """A way to call models."""
+
+    def stream(self, call: ModelCall) -> AsyncGenerator[ModelItem, None]:
+        """Yields retries, then text, then exactly one ModelEnd.
+
+        Raises ModelError or KeyMissingError before the first text; never after it.
+        Closing the generator ends the upstream request.
+        """
+        ...
+
+
+class Retriever(Protocol):
+    """A gateway's collections, opened."""
+
+    async def retrieve(self, terms: Sequence[str], limits: RetrievalLimits) -> Retrieval:
+        """The passages of several terms as a ranked union by best match. Raises KnowledgeError."""
+        ...
+
+
+class TokenCounter(Protocol):
+    """Counts tokens where an endpoint does not say."""
+
+    def count_text(self, text: str, model: str) -> int: ...
+
+    def count_messages(self, messages: Sequence[Message], model: str) -> int: ...
+
+
+class PriceBook(Protocol):
+    """Knows what a model costs."""
+
+    def prices(self, target: ModelTarget, served_model: str | None = None) -> Prices | None:
+        """USD per token, or None when nobody has said."""
+        ...
+
+
+class Ledger(Protocol):
+    """Keeps every charge."""
+
+    def record(self, charges: Sequence[Charge], *, turn_id: str, gateway: str, model: str) -> None: ...

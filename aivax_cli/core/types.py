@@ -1,0 +1,237 @@
+"""The values that flow through a turn. All frozen; none does I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from typing import Literal
+
+JsonValue = str | int | float | bool | None | Sequence["JsonValue"] | Mapping[str, "JsonValue"]
+
+Role = Literal["system", "user", "assistant", "tool"]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that a model asked for. `arguments` is the JSON text as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A function offered to a model. `schema` is the JSON Schema of its arguments."""
+
+    name: str
+    description: str
+    schema: Mapping[str, JsonValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One chat message, in the meaning of OpenAI's chat completions."""
+
+    role: Role
+    content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+
+
+Conversation = tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchTerms:
+    """What a strategy wants searched. `fallback` says why the plain term was used instead, if it was."""
+
+    terms: tuple[str, ...]
+    fallback: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a passage stands. Lines and pages count from 1, both ends included."""
+
+    collection: str
+    document: str
+    heading: str = ""
+    first_line: int | None = None
+    last_line: int | None = None
+    page: int | None = None
+
+    @property
+    def place(self) -> str:
+        """`docs/a.md:12-30`, `report.pdf p.4` or the document's name alone."""
+        if self.page is not None:
+            return f"{self.document} p.{self.page}"
+        if self.first_line is not None:
+            last = self.last_line if self.last_line is not None else self.first_line
+            span = f"{self.first_line}" if last == self.first_line else f"{self.first_line}-{last}"
+            return f"{self.document}:{span}"
+        return self.document
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A retrieved chunk. `score` is the calibrated 0-1 scale that users see; `rank` counts from 1."""
+
+    id: str
+    text: str
+    source: Source
+    score: float
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievalLimits:
+    """What may come back from a search. `max_tokens` bounds the sum of the passages' tokens."""
+
+    top: int = 5
+    min_score: float = 0.2
+    reranker: str = "fused"
+    max_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """Passages best first, the tokens that embedding the terms took, and whose embedder it was."""
+
+    passages: tuple[Passage, ...]
+    embedding_tokens: int = 0
+    embedder: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenUsage:
+    """Disjoint token buckets of one model call: uncached input, cached input, output."""
+
+    input_tokens: int
+    cached_input_tokens: int
+    output_tokens: int
+    estimated: bool = False
+
+    @property
+    def total_tokens(self) -> int:
+        return self.input_tokens + self.cached_input_tokens + self.output_tokens
+
+
+class Purpose(StrEnum):
+    """Why a model is called. The value is the stem of its SKUs."""
+
+    ANSWER = "inference.chat_completions"
+    REWRITE = "inference.resolving.query_rewrite"
+
+
+EMBED_QUERY_SKU = "rag.embedding.query"
+EMBED_INDEX_SKU = "rag.embedding.index"
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """USD per token. A cached price of None means: cached input costs what input costs."""
+
+    input_usd: Decimal
+    output_usd: Decimal
+    cached_input_usd: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """One line of cost. `quantity` is in tokens; `unit_price_usd` of None means unpriced, never free."""
+
+    sku: str
+    quantity: int
+    unit_price_usd: Decimal | None
+    description: str
+    estimated: bool = False
+
+    @property
+    def amount_usd(self) -> Decimal | None:
+        return None if self.unit_price_usd is None else self.unit_price_usd * self.quantity
+
+
+def total_usd(charges: Sequence[Charge]) -> Decimal | None:
+    """The sum, or None while any part is unpriced."""
+    total = Decimal(0)
+    for charge in charges:
+        if charge.amount_usd is None:
+            return None
+        total += charge.amount_usd
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class ModelTarget:
+    """A model and how to reach it. Holds no key: only where the key is to be had.
+
+    `label` is what users write and see (`@openai/gpt-5-mini`). `provider` is "" for an inline model.
+    `free` says that nobody bills for it (it runs on the user's own machine).
+    """
+
+    label: str
+    provider: str
+    name: str
+    base_url: str
+    api_key_env: str | None = None
+    api_key_command: tuple[str, ...] | None = None
+    free: bool = False
+    prices: Prices | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCall:
+    """One request to a model. `parameters` are wire fields (`temperature`, `stop`, …)."""
+
+    purpose: Purpose
+    target: ModelTarget
+    messages: Conversation
+    parameters: Mapping[str, JsonValue] = field(default_factory=dict)
+    tools: tuple[ToolSpec, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelText:
+    """A piece of the answer's text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRetry:
+    """A failed attempt before the first token; the next follows after `wait_s` seconds."""
+
+    attempt: int
+    reason: str
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEnd:
+    """The last item of every stream that began.
+
+    `usage` is None when the endpoint reported none. `billed` holds the endpoint's own
+    `generation_context.generated_usage` records. `broken` says why the stream is incomplete.
+    """
+
+    model: str
+    finish_reason: str | None
+    usage: TokenUsage | None
+    tool_calls: tuple[ToolCall, ...] = ()
+    billed: tuple[Charge, ...] = ()
+    broken: str | None = None
+
+
+ModelItem = ModelText | ModelRetry | ModelEnd
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds on a monotonic clock from the start of the turn; None for what did not happen."""
+
+    total_s: float
+    first_token_s: float | None
+    answering_s: float | None
