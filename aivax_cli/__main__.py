@@ -1,0 +1,5 @@
+"""`python -m aivax_cli` is `aivax`."""
+
+from aivax_cli.cli.app import main
+
+main()

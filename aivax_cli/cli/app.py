@@ -1,0 +1,47 @@
+"""The program: its commands, in the order a newcomer meets them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aivax_cli import __version__
+from aivax_cli.cli.command import DebugOption, JsonOption, NoColorOption, QuietOption
+
+app = typer.Typer(
+    name="aivax",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Turn a folder of documents into an AI gateway.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"aivax {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    directory: Annotated[
+        Path | None, typer.Option("--directory", "-C", help="Work as if started in this folder.")
+    ] = None,
+    json_output: JsonOption = False,
+    quiet: QuietOption = False,
+    no_color: NoColorOption = False,
+    debug: DebugOption = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Entry point of the `aivax` script."""
+    app()

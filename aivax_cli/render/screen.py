@@ -1,0 +1,111 @@
+"""Where output goes: the answer and the data to stdout, everything for a person beside it.
+
+The one object that knows about terminals, colour, `--quiet` and `--json`. Commands get it; nothing
+below `render` prints.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from aivax_cli.core.errors import AivaxError
+
+
+def _plain(value: object) -> object:
+    """JSON's form of the values that `json` does not know: Decimals as numbers, paths as text."""
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"no JSON form for {type(value).__name__}")
+
+
+class Screen:
+    """stdout and stderr with their rules.
+
+    `out` carries the answer or the data and nothing else. `aside` is for people: progress, tables of
+    cost, notes. It is stdout when that is a terminal, else stderr. Warnings and errors always go to stderr.
+    """
+
+    def __init__(
+        self,
+        *,
+        json_output: bool = False,
+        quiet: bool = False,
+        no_color: bool = False,
+        debug: bool = False,
+        stdout: TextIO | None = None,
+        stderr: TextIO | None = None,
+    ) -> None:
+        from rich.console import Console
+
+        # None leaves the decision to NO_COLOR and to what the terminal can do.
+        colourless = True if no_color else None
+        self.json_output = json_output
+        self.quiet = quiet
+        self.debug = debug
+        self.out: Console = Console(file=stdout or sys.stdout, highlight=False, no_color=colourless)
+        self.err: Console = Console(file=stderr or sys.stderr, highlight=False, no_color=colourless)
+
+    @property
+    def interactive(self) -> bool:
+        """Whether a person reads stdout as it comes."""
+        return self.out.is_terminal and not self.json_output
+
+    @property
+    def aside(self) -> Console:
+        """Where things for a person go."""
+        return self.out if self.interactive else self.err
+
+    def data(self, value: Mapping[str, object] | Sequence[object]) -> None:
+        """One JSON value on stdout: indented for a terminal, one line for a pipe."""
+        indent = 2 if self.out.is_terminal else None
+        self.write(json.dumps(value, ensure_ascii=False, indent=indent, default=_plain) + "\n")
+
+    def write(self, text: str) -> None:
+        """Text on stdout exactly as it is, at once."""
+        self.out.file.write(text)
+        self.out.file.flush()
+
+    def show(self, renderable: RenderableType) -> None:
+        """A table or text that is the command's data, on stdout.
+
+        Piped, it is as wide as it needs to be, so that nothing is cut off.
+        """
+        if self.out.is_terminal:
+            self.out.print(renderable)
+        else:
+            self.out.print(renderable, width=240, soft_wrap=isinstance(renderable, str), crop=False)
+
+    def tell(self, renderable: RenderableType) -> None:
+        """Something for a person beside the data; silent with --quiet."""
+        if not self.quiet:
+            self.aside.print(renderable)
+
+    def note(self, message: str) -> None:
+        """A dim line for a person; silent with --quiet. The message is text, not markup."""
+        if not self.quiet:
+            self.aside.print(message, style="dim", markup=False)
+
+    def warn(self, message: str) -> None:
+        """A warning line on stderr. The message is text, not markup."""
+        self.err.print(f"[yellow]warning:[/] {_escape(message)}", soft_wrap=True)
+
+    def error(self, error: AivaxError) -> None:
+        """An error as its one line (several for several faults), on stderr."""
+        for line in str(error).splitlines():
+            self.err.print(f"[red]error:[/] {_escape(line)}", soft_wrap=True)
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
