@@ -1,0 +1,59 @@
+"""What flows through an ingest: files found, documents read, chunks cut. All frozen; none does I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file to read. `name` is how users see it: the posix path below the base, else the absolute one."""
+
+    path: Path
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Something that was passed over, and why, in words a person can act on."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A file as text.
+
+    `text` is what is chunked: the file's own text, or Markdown converted from it.
+    `kind` is one of the keys of `readers.SUPPORTED`.
+    `page_starts[i]` is the character offset in `text` at which page i+1 begins; empty without pages.
+    `lines_are_real` says that line n of `text` is line n of the file.
+    `warnings` are short reasons to distrust the text, without the document's name.
+    """
+
+    name: str
+    title: str
+    text: str
+    kind: str
+    page_starts: tuple[int, ...] = ()
+    lines_are_real: bool = True
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A passage of a document.
+
+    `heading` is the path to it, `Title > Section > Subsection`.
+    Lines and pages count from 1, both ends included; None where the document has none.
+    `tokens` counts `text` alone, by the counter of the chunker that cut it.
+    """
+
+    text: str
+    heading: str
+    first_line: int | None
+    last_line: int | None
+    page: int | None
+    tokens: int
