@@ -1,0 +1,1 @@
+"""From instructions, passages and conversation to the messages a model gets. Pure."""
