@@ -8,6 +8,7 @@
     ├── AssetError                    1  a downloaded file is missing or wrong
     ├── IngestError                   1  documents could not be read or stored
     ├── KnowledgeError                1  a collection's index cannot be used
+    ├── LedgerError                   1  the ledger of charges cannot be read or written
     └── ModelError                    1  an endpoint refused, failed or answered nonsense
 
 A message is one line and says what, where and how to mend it. It never holds a secret.
@@ -84,6 +85,10 @@ class IngestError(AivaxError):
 
 class KnowledgeError(AivaxError):
     """A collection's index cannot be used as it is."""
+
+
+class LedgerError(AivaxError):
+    """The ledger of charges cannot be read or written. A turn goes on without it."""
 
 
 class ModelError(AivaxError):
