@@ -19,9 +19,8 @@ _CONTROL_TOKEN = re.compile(
     r"|\[(?=/?INST\]|/?AVAILABLE_TOOLS\]|/?TOOL_(?:CALLS|RESULTS)\])",
     re.IGNORECASE,
 )
-_UNSEEN = re.compile(
-    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]"
-)
+# Control characters, zero-width spaces and direction overrides; joiners stay, scripts need them.
+_UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u200b\u2060\u202a-\u202e\u2066-\u2069\ufeff]")
 
 
 def harmless(text: str) -> str:
