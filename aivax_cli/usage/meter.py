@@ -1,0 +1,180 @@
+"""The one way to a model: every call that goes through the meter becomes charges in the ledger."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from aivax_cli.core.errors import AivaxError
+from aivax_cli.core.ports import ChatModel, Ledger, PriceBook, TokenCounter
+from aivax_cli.core.types import (
+    Charge,
+    ModelCall,
+    ModelEnd,
+    ModelItem,
+    ModelRetry,
+    ModelText,
+    Prices,
+    TokenUsage,
+    ToolCall,
+)
+from aivax_cli.usage.pricing import FREE, charges, embedding_charge, split_label
+
+_CHARACTERS_PER_TOKEN = 4
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far a call has come: what an estimate needs if nobody hears the end of it."""
+
+    text: list[str] = field(default_factory=list)
+    asking: bool = False
+    """Whether the model is being waited for; False while the consumer holds an item."""
+    next_attempt_s: float = 0.0
+    """Monotonic time before which nothing is under way, because a failed attempt is followed by a wait."""
+    settled: bool = False
+
+    @property
+    def request_is_out(self) -> bool:
+        return self.asking and time.monotonic() >= self.next_attempt_s
+
+
+class Meter:
+    """Passes a model's stream through and accounts for it, once, however it ends.
+
+    - It ended: by the endpoint's own records, else by its usage at the price book's prices, else by an
+      estimate of what was sent and what came.
+    - The consumer closed it or was cancelled while the request was out: by such an estimate, because the
+      provider bills for what it has begun.
+    - It failed before the first text: nothing.
+
+    Estimated lines are marked. A ledger that cannot be written never costs the answer: it becomes a line
+    in `warnings`. One meter serves one turn.
+    """
+
+    def __init__(
+        self,
+        chat: ChatModel,
+        prices: PriceBook,
+        counter: TokenCounter,
+        ledger: Ledger,
+        *,
+        turn_id: str,
+        gateway: str,
+    ) -> None:
+        self._chat = chat
+        self._prices = prices
+        self._counter = counter
+        self._ledger = ledger
+        self._turn_id = turn_id
+        self._gateway = gateway
+        self._charges: list[Charge] = []
+        self._warnings: dict[str, None] = {}
+
+    @property
+    def charges(self) -> tuple[Charge, ...]:
+        """Every charge so far, in the order of the calls."""
+        return tuple(self._charges)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What went wrong in accounting so far, each once."""
+        return tuple(self._warnings)
+
+    async def stream(self, call: ModelCall) -> AsyncGenerator[ModelItem, None]:
+        """The items of the model as they are. The charges of a call are there before its ModelEnd is.
+
+        Raises what the model raises. Closing it closes the model's stream.
+        """
+        progress = _Progress()
+        try:
+            async with aclosing(self._chat.stream(call)) as items:
+                progress.asking = True
+                async for item in items:
+                    progress.asking = False
+                    self._note(call, progress, item)
+                    yield item
+                    progress.asking = True
+                progress.asking = False
+        except BaseException as error:
+            # A stop from outside (closed, cancelled, Ctrl-C), unlike a failure, leaves a request that is out.
+            stopped = not isinstance(error, Exception)
+            if progress.text or (stopped and progress.request_is_out):
+                self._settle_unheard(call, progress)
+            raise
+        self._settle_unheard(call, progress)
+
+    def embedding(self, sku: str, tokens: int, embedder_name: str, prices: Prices | None = FREE) -> Charge:
+        """Accounts for embedding `tokens` tokens and returns the charge; none is kept for 0 tokens.
+
+        Free unless prices are given: the built-in embedder runs on this machine. None means unpriced.
+        """
+        charge = embedding_charge(sku, tokens, embedder_name, prices)
+        if tokens > 0:
+            self._keep((charge,), embedder_name)
+        return charge
+
+    def _note(self, call: ModelCall, progress: _Progress, item: ModelItem) -> None:
+        match item:
+            case ModelText(text):
+                progress.text.append(text)
+            case ModelRetry(wait_s=wait_s):
+                progress.next_attempt_s = time.monotonic() + wait_s
+            case ModelEnd():
+                self._settle(call, progress, item)
+
+    def _settle(self, call: ModelCall, progress: _Progress, end: ModelEnd) -> None:
+        progress.settled = True
+        label = _served_label(call, end.model)
+        if end.billed:
+            self._keep(end.billed, label)
+            return
+        usage = end.usage or self._estimate(call, progress.text, end.tool_calls)
+        prices = self._prices.prices(call.target, end.model or None)
+        self._keep(charges(call.purpose, usage, prices, label), label)
+
+    def _settle_unheard(self, call: ModelCall, progress: _Progress) -> None:
+        """For a stream whose end nobody heard, if it is one. Awaits nothing: the generator may be closing."""
+        if progress.settled:
+            return
+        progress.settled = True
+        usage = self._estimate(call, progress.text, ())
+        label = call.target.label
+        self._keep(charges(call.purpose, usage, self._prices.prices(call.target), label), label)
+
+    def _estimate(self, call: ModelCall, text: Iterable[str], tool_calls: Sequence[ToolCall]) -> TokenUsage:
+        model = call.target.name
+        tools = "".join(f"{tool.name}{tool.description}{json.dumps(tool.schema)}" for tool in call.tools)
+        answer = "".join(text) + "".join(made.name + made.arguments for made in tool_calls)
+        try:
+            sent = self._counter.count_messages(call.messages, model)
+            sent += self._counter.count_text(tools, model) if tools else 0
+            came = self._counter.count_text(answer, model) if answer else 0
+        except AivaxError as error:
+            self._warn(f"tokens are estimated from characters: {error}")
+            sent = _by_length(tools + "".join(message.content for message in call.messages))
+            came = _by_length(answer)
+        return TokenUsage(sent, 0, came, estimated=True)
+
+    def _keep(self, lines: Sequence[Charge], model: str) -> None:
+        self._charges.extend(lines)
+        try:
+            self._ledger.record(lines, turn_id=self._turn_id, gateway=self._gateway, model=model)
+        except AivaxError as error:
+            self._warn(f"this cost is not in the ledger: {error}")
+
+    def _warn(self, message: str) -> None:
+        self._warnings[message] = None
+
+
+def _served_label(call: ModelCall, served: str) -> str:
+    """The label of the model that answered: its own if it is `@provider/name`, else the one asked for."""
+    provider, _ = split_label(served)
+    return served if provider else call.target.label
+
+
+def _by_length(text: str) -> int:
+    return -(-len(text) // _CHARACTERS_PER_TOKEN)
