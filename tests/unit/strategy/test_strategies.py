@@ -1,5 +1,7 @@
 """Which term each strategy searches, and what it asks a rewrite model."""
 
+import json
+
 import pytest
 
 from aivax_cli.core.errors import NotFoundError, UsageError
@@ -85,19 +87,12 @@ def test_search_arguments_are_read(arguments: str, terms: tuple[str, ...]) -> No
     assert search_arguments(arguments) == terms
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        "",
-        "{}",
-        "not json",
-        "[]",
-        '{"search_terms": []}',
-        '{"search_terms": [1]}',
-        '{"search_terms": ["' + "x" * 501 + '"]}',
-        '{"search_terms": [' + ",".join(f'"t{i}"' for i in range(11)) + "]}",
-    ],
-)
+TOO_LONG = json.dumps({"search_terms": ["x" * 501]})
+TOO_MANY = json.dumps({"search_terms": [f"t{i}" for i in range(11)]})
+MISSHAPEN = ("", "{}", "not json", "[]", '{"search_terms": []}', '{"search_terms": [1]}')
+
+
+@pytest.mark.parametrize("arguments", [*MISSHAPEN, TOO_LONG, TOO_MANY])
 def test_search_arguments_beyond_the_schema_are_refused(arguments: str) -> None:
     with pytest.raises(UsageError):
         search_arguments(arguments)
