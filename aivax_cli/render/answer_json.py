@@ -1,0 +1,96 @@
+"""A whole turn as one JSON object, the form that scripts read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from aivax_cli.core.types import Purpose, TokenUsage, total_usd
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from aivax_cli.core.events import TurnResult
+    from aivax_cli.core.types import Charge, Passage
+
+
+def turn_object(result: TurnResult) -> dict[str, object]:
+    """The turn as values that `json` can write.
+
+    `usage` has the names of OpenAI's API and the meaning of AIVAX's: `prompt_tokens` holds the uncached
+    input only, beside `prompt_tokens_details.cached_tokens`, and `total_tokens` is the sum of the three.
+    It counts the answering calls; `generated_usage` lists every call. `total_usd` is null while any
+    part is unpriced. `incomplete` is null, or why the answer ended early.
+    """
+    return {
+        "text": result.text,
+        "model": result.model,
+        "finish_reason": result.finish_reason,
+        "strategy": result.strategy,
+        "search_terms": list(result.search_terms),
+        "sources": [source_object(passage) for passage in result.passages],
+        "usage": _usage_object(answer_usage(result.charges)),
+        "generated_usage": [charge_object(charge) for charge in result.charges],
+        "total_usd": _number(total_usd(result.charges)),
+        "incomplete": result.incomplete,
+    }
+
+
+def source_object(passage: Passage) -> dict[str, object]:
+    """A passage and its place; `lines` is [first, last], `page` a number, each only where it is known."""
+    source = passage.source
+    place: dict[str, object] = {}
+    if source.first_line is not None:
+        place["lines"] = [source.first_line, source.last_line or source.first_line]
+    if source.page is not None:
+        place["page"] = source.page
+    return {
+        "source": source.document,
+        "heading": source.heading,
+        "score": passage.score,
+        "text": passage.text,
+        "collection": source.collection,
+        **place,
+    }
+
+
+def charge_object(charge: Charge) -> dict[str, object]:
+    """A usage record in the form of AIVAX's `generated_usage`; an unknown price is null."""
+    record: dict[str, object] = {
+        "sku": charge.sku,
+        "amount": _number(charge.amount_usd),
+        "unit_price": _number(charge.unit_price_usd),
+        "quantity": charge.quantity,
+        "description": charge.description,
+    }
+    return record | {"estimated": True} if charge.estimated else record
+
+
+def answer_usage(charges: Sequence[Charge]) -> TokenUsage:
+    """The tokens of the calls that answered, summed over the rounds of a turn, from their charges."""
+    own = [charge for charge in charges if charge.sku.startswith(f"{Purpose.ANSWER}.")]
+    return TokenUsage(
+        input_tokens=_sum(own, ".in"),
+        cached_input_tokens=_sum(own, ".in.cached"),
+        output_tokens=_sum(own, ".out"),
+        estimated=any(charge.estimated for charge in own),
+    )
+
+
+def _sum(charges: Iterable[Charge], suffix: str) -> int:
+    return sum(charge.quantity for charge in charges if charge.sku == f"{Purpose.ANSWER}{suffix}")
+
+
+def _usage_object(usage: TokenUsage) -> dict[str, object]:
+    return {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.total_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_input_tokens},
+        "estimated": usage.estimated,
+    }
+
+
+def _number(amount: Decimal | None) -> float | None:
+    # The nearest float of a decimal is written back as that decimal, up to 15 digits.
+    return None if amount is None else float(amount)

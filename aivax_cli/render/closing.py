@@ -1,0 +1,103 @@
+"""What stands below an answer: its sources and one line about tokens, cost and speed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aivax_cli.render.answer_json import answer_usage
+from aivax_cli.render.money import cost
+from aivax_cli.render.safe_text import safe_line
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+    from aivax_cli.core.types import Charge, Passage, Timing
+
+_CITATION = re.compile(r"\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]")
+
+
+def cited(text: str) -> frozenset[int]:
+    """The numbers of the passages that an answer cites: `[1]`, `[1][3]`, `[1, 3]`."""
+    groups = (match.group(1).split(",") for match in _CITATION.finditer(text))
+    return frozenset(int(number) for group in groups for number in group)
+
+
+def sources_table(passages: Sequence[Passage], *, answer: str = "", root: Path | None = None) -> Table:
+    """The passages, numbered as the model saw them: place, heading, score.
+
+    Those that `answer` cites stand out. Places link to the file when it exists, below `root` or absolute.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    used = cited(answer)
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, justify="right")
+    table.add_column(overflow="fold", max_width=60)
+    table.add_column(overflow="ellipsis", no_wrap=True, style="dim")
+    table.add_column(no_wrap=True, justify="right")
+    for passage in passages:
+        style = "" if not used or passage.rank in used else "dim"
+        table.add_row(
+            Text(f"[{passage.rank}]", style=style or "cyan"),
+            Text(safe_line(passage.source.place), style=f"{style} {_link(passage, root)}".strip()),
+            Text(safe_line(passage.source.heading)),
+            Text(f"{passage.score:.2f}", style=style),
+        )
+    return table
+
+
+def _link(passage: Passage, root: Path | None) -> str:
+    document = Path(passage.source.document)
+    file = document if document.is_absolute() or root is None else root / document
+    try:
+        return f"link {file.resolve().as_uri()}" if file.is_file() else ""
+    except (OSError, ValueError):
+        # A name that this system cannot even look up: there is nothing to link to.
+        return ""
+
+
+def closing_line(charges: Sequence[Charge], timing: Timing | None, *, note: str = "") -> Text:
+    """`1,204 in · 512 cached · 87 out · $0.00042 · first token 0.4 s · 31 tokens/s`, dim.
+
+    `note` stands before it, e.g. that the answer was interrupted. What is unknown is left out, except for
+    prices: they are said to be unknown.
+    """
+    from rich.text import Text
+
+    line = Text(style="dim")
+    if note:
+        line.append(f"{safe_line(note)} · ", style="not dim yellow")
+    return line.append(" · ".join([*_tokens(charges), *_speed(charges, timing)]))
+
+
+def _tokens(charges: Sequence[Charge]) -> list[str]:
+    if not charges:
+        return []
+    usage = answer_usage(charges)
+    about = "~" if usage.estimated else ""
+    parts = [f"{about}{usage.input_tokens:,} in"]
+    if usage.cached_input_tokens:
+        parts.append(f"{usage.cached_input_tokens:,} cached")
+    parts.append(f"{about}{usage.output_tokens:,} out")
+    return [*parts, cost(charges)]
+
+
+def _speed(charges: Sequence[Charge], timing: Timing | None) -> list[str]:
+    if timing is None:
+        return []
+    if timing.first_token_s is None:
+        return [f"{timing.total_s:.1f} s"]
+    parts = [f"first token {_seconds(timing.first_token_s)}"]
+    output = answer_usage(charges).output_tokens
+    if timing.answering_s and output > 1:
+        parts.append(f"{output / timing.answering_s:,.0f} tokens/s")
+    return parts
+
+
+def _seconds(value: float) -> str:
+    return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s"

@@ -1,0 +1,71 @@
+"""The one line that says what is being waited for."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from aivax_cli.render.safe_text import safe_line
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+_INTERVAL_S = 0.1
+# What is over sooner than this needs no announcement, only flickers.
+_PATIENCE_S = 0.15
+_SECONDS_FROM_S = 2.0
+
+
+class Status:
+    """A spinner with a label on the current line, erased without a trace by `clear`.
+
+    Needs a running event loop once `say` is called. Does nothing where the console is no terminal.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = console.is_terminal and not console.is_dumb_terminal
+        self._label = ""
+        self._since = 0.0
+        self._drawn = False
+        self._task: asyncio.Task[None] | None = None
+
+    def say(self, label: str) -> None:
+        """Shows the label from now on."""
+        if not self._live:
+            return
+        self._label = safe_line(label)
+        self._since = time.monotonic()
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._animate())
+
+    def clear(self) -> None:
+        """Takes the line away."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+        if self._drawn:
+            self._write("\r\x1b[K")
+            self._drawn = False
+
+    async def _animate(self) -> None:
+        await asyncio.sleep(_PATIENCE_S)
+        step = 0
+        while True:
+            self._draw(_FRAMES[step % len(_FRAMES)])
+            step += 1
+            await asyncio.sleep(_INTERVAL_S)
+
+    def _draw(self, frame: str) -> None:
+        waited = time.monotonic() - self._since
+        seconds = f" {waited:.0f} s" if waited >= _SECONDS_FROM_S else ""
+        room = max(1, self._console.width - len(frame) - len(seconds) - 2)
+        label = self._label if len(self._label) <= room else self._label[: room - 1] + "…"
+        self._write(f"\r\x1b[2m{frame} {label}{seconds}\x1b[22m\x1b[K")
+        self._drawn = True
+
+    def _write(self, text: str) -> None:
+        self._console.file.write(text)
+        self._console.file.flush()

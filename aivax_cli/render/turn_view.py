@@ -1,0 +1,197 @@
+"""A turn as a person sees it: what is searched, the answer as it streams, its sources and its cost."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from aivax_cli.core.events import (
+    Charged,
+    Event,
+    Finished,
+    Retrieved,
+    Retrying,
+    Rewritten,
+    TextDelta,
+    ToolCalled,
+    TurnResult,
+    Warned,
+)
+from aivax_cli.render.answer_stream import AnswerStream, RawAnswer, SilentAnswer
+from aivax_cli.render.closing import closing_line, sources_table
+from aivax_cli.render.cost import cost_table as table_of_cost
+from aivax_cli.render.safe_text import safe_line
+from aivax_cli.render.status import Status
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+    from pathlib import Path
+
+    from aivax_cli.core.types import Charge, Passage
+    from aivax_cli.render.screen import Screen
+
+
+async def show_turn(
+    screen: Screen,
+    events: AsyncGenerator[Event, None],
+    *,
+    cost_table: bool = False,
+    markdown: bool = True,
+    question: str | None = None,
+    root: Path | None = None,
+) -> TurnResult | None:
+    """Shows a turn while it runs and returns what it came to, None when it ended without `Finished`.
+
+    On a terminal the answer is rendered as Markdown; a pipe gets its raw text, and with `--json` stdout
+    gets nothing: the caller prints the object. Closes `events`. `question` tells apart the search terms
+    worth showing; `root` is the folder below which sources are looked for, to link them.
+    """
+    view = TurnView(screen, markdown=markdown, question=question, root=root)
+    await view.follow(events)
+    if view.result is not None:
+        view.close(cost_table=cost_table)
+    return view.result
+
+
+class TurnView:
+    """One turn on the screen. What has been seen of it can be read at any time, also after a stop."""
+
+    def __init__(
+        self, screen: Screen, *, markdown: bool = True, question: str | None = None, root: Path | None = None
+    ) -> None:
+        self.text = ""
+        self.rewritten: Rewritten | None = None
+        self.passages: tuple[Passage, ...] = ()
+        self.result: TurnResult | None = None
+        self._screen = screen
+        self._question = question
+        self._root = root
+        self._status = Status(screen.aside)
+        self._answer = _answer_stream(screen, markdown=markdown)
+        self._frame: asyncio.TimerHandle | None = None
+
+    async def follow(self, events: AsyncGenerator[Event, None]) -> None:
+        """Shows events until there are none; leaves a clean line behind, whatever happens."""
+        try:
+            async with aclosing(events):
+                self.wait_for("thinking")
+                async for event in events:
+                    self._show(event)
+        finally:
+            self._status.clear()
+            self._stop_frame()
+            self._answer.close()
+
+    def wait_for(self, what: str) -> None:
+        """Says what is being waited for, until there is something else to show."""
+        if not self._screen.quiet and not self.text:
+            self._status.say(f"{what}…")
+
+    def close(
+        self,
+        *,
+        cost_table: bool = False,
+        note: str = "",
+        charges: Sequence[Charge] | None = None,
+    ) -> None:
+        """Prints sources and the closing line of a turn, or the cost table in the line's place."""
+        result = self.result
+        spent = result.charges if charges is None and result is not None else tuple(charges or ())
+        timing = result.timing if result is not None else None
+        screen = self._screen
+        if self.passages and self.text:
+            screen.tell("")
+            screen.tell(sources_table(self.passages, answer=self.text, root=self._root))
+        screen.tell("")
+        screen.tell(closing_line(spent, timing, note=note or (result.incomplete or "" if result else "")))
+        if cost_table:
+            screen.aside.print(table_of_cost(spent))
+
+    def _show(self, event: Event) -> None:
+        match event:
+            case TextDelta(text):
+                self._feed(text)
+            case Rewritten():
+                self.rewritten = event
+                self._terms(event)
+                self.wait_for("searching")
+            case Retrieved(passages):
+                self.passages = passages
+                self.wait_for("waiting for the model")
+            case Retrying():
+                self._interject()
+                self._screen.warn(
+                    f"{event.model}: {safe_line(event.reason)}; "
+                    f"attempt {event.attempt + 1} in {event.wait_s:.1f} s"
+                )
+                self.wait_for("waiting for the model")
+            case ToolCalled(call):
+                self._note(f"searched {_tool_terms(call.arguments)}")
+                self.wait_for("waiting for the model")
+            case Warned(message):
+                self._interject()
+                self._screen.warn(safe_line(message))
+            case Charged():
+                pass
+            case Finished(result):
+                self.result = result
+                self.passages = result.passages
+
+    def _feed(self, text: str) -> None:
+        if not text:
+            return
+        if not self.text:
+            self._status.clear()
+        self.text += text
+        wait_s = self._answer.feed(text)
+        if wait_s is not None and self._frame is None:
+            self._frame = asyncio.get_running_loop().call_later(wait_s, self._refresh)
+
+    def _refresh(self) -> None:
+        self._frame = None
+        self._answer.refresh()
+
+    def _stop_frame(self) -> None:
+        if self._frame is not None:
+            self._frame.cancel()
+            self._frame = None
+
+    def _interject(self) -> None:
+        self._status.clear()
+        self._stop_frame()
+        self._answer.hide()
+
+    def _note(self, message: str) -> None:
+        if not self._screen.quiet:
+            self._interject()
+            self._screen.note(message)
+
+    def _terms(self, event: Rewritten) -> None:
+        chosen = event.search_terms
+        if chosen.fallback is not None:
+            self._interject()
+            self._screen.warn(f"searched with the question itself: {safe_line(chosen.fallback)}")
+        elif chosen.terms and chosen.terms != (self._question,) and event.strategy != "Plain":
+            self._note(f"{event.strategy} searches {_quoted(chosen.terms)}")
+
+
+def _answer_stream(screen: Screen, *, markdown: bool) -> AnswerStream:
+    if screen.json_output:
+        return SilentAnswer()
+    if markdown and screen.interactive and not screen.out.is_dumb_terminal:
+        return RawAnswer(screen)
+    return RawAnswer(screen)
+
+
+def _quoted(terms: Sequence[str]) -> str:
+    return ", ".join(f"“{safe_line(term)}”" for term in terms)
+
+
+def _tool_terms(arguments: str) -> str:
+    try:
+        terms = json.loads(arguments)["search_terms"]
+        return _quoted([str(term) for term in terms])
+    except (ValueError, KeyError, TypeError):
+        return safe_line(arguments)
