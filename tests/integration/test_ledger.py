@@ -211,7 +211,9 @@ try:
 except LedgerError as error:
     print(error)
 """
-    done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True
+    )
 
     assert "ledger.db: the ledger cannot be used" in done.stdout, done.stderr
     with SqliteLedger(path) as ledger:
@@ -234,7 +236,7 @@ def test_a_file_that_is_no_ledger_is_called_damaged_and_left_alone(path):
     path.parent.mkdir()
     path.write_bytes(b"not a database, and longer than the header of one: " * 40)
 
-    with SqliteLedger(path) as ledger, pytest.raises(LedgerError, match="damaged.*move the file away"):
+    with SqliteLedger(path) as ledger, pytest.raises(LedgerError, match=r"damaged.*move the file away"):
         ledger.summarise("day")
     assert path.read_bytes().startswith(b"not a database")
 
