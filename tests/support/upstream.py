@@ -307,6 +307,8 @@ class _Handler(BaseHTTPRequestHandler):
         if answer.ending == "stall":
             self.owner.wait_stalled(self.connection)
         elif answer.ending == "reset":
+            if answer.pieces:  # a reset throws away what the client's kernel holds unread
+                time.sleep(0.1)
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def _send_pieces(self, pieces: Sequence[bytes], pause_s: float) -> None:

@@ -1,0 +1,332 @@
+"""Calls models over HTTP: any endpoint that speaks OpenAI's chat completions."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol, Self
+
+from aivax_cli.core.errors import ModelError
+from aivax_cli.core.types import ModelCall, ModelEnd, ModelItem, ModelRetry, ModelTarget, ModelText
+from aivax_cli.model import failures, wire
+from aivax_cli.model.keys import resolve_key
+from aivax_cli.model.reading import Body, read_answer
+from aivax_cli.model.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    import httpx
+
+_MAX_ERROR_BYTES = 64 * 1024
+_DRAIN_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An address and the key for it; the key is kept out of every representation."""
+
+    base_url: str
+    key: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.base_url!r})"
+
+
+class LocalModels(Protocol):
+    """Runs models on this machine."""
+
+    async def endpoint(self, name: str) -> Endpoint:
+        """Where the model `@local/name` answers; starts it if it does not run. Raises AivaxError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds to wait for a connection, and for the next byte of an answer."""
+
+    connect_s: float = 10.0
+    read_s: float = 120.0
+
+
+class HttpChatModel:
+    """Calls chat-completions endpoints over one pool of connections.
+
+    Implements `core.ports.ChatModel`. Models of the provider `local` are looked up in `local`. Keys are read
+    from `environ` when a call needs them. Close it (`aclose` or `async with`) in the loop that used it; used
+    in another loop it opens a new pool.
+    """
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        *,
+        local: LocalModels | None = None,
+        retry: RetryPolicy | None = None,
+        timeouts: Timeouts | None = None,
+    ) -> None:
+        self._environ = environ
+        self._local = local
+        self._retry = retry or RetryPolicy()
+        self._timeouts = timeouts or Timeouts()
+        self._dialects: dict[str, wire.Dialect] = {}
+        self._command_keys: dict[tuple[str, ...], str | None] = {}
+        self._client: httpx.AsyncClient | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Closes the connections. The model can be used again afterwards."""
+        client, self._client = self._client, None
+        if client is not None and self._loop is asyncio.get_running_loop():
+            await client.aclose()
+
+    async def stream(self, call: ModelCall) -> AsyncGenerator[ModelItem, None]:
+        """See `core.ports.ChatModel.stream`."""
+        exchange: _Exchange | None = None
+        async for item in self._attempts(call):
+            if isinstance(item, _Exchange):
+                exchange = item
+            else:
+                yield item
+        if exchange is None:
+            return
+        async with exchange:
+            async for text_or_end in exchange.items():
+                yield text_or_end
+
+    async def _attempts(self, call: ModelCall) -> AsyncGenerator[ModelRetry | _Exchange, None]:
+        """Retries, each before its wait, then the exchange whose first text is there."""
+        import stamina
+
+        _keep_off_stderr("stamina")
+        tries = _Tries(self._retry)
+        retries = stamina.retry_context(
+            on=tries.wait_before_next, attempts=self._retry.attempts, timeout=None
+        )
+        async for attempt in retries:
+            with attempt:
+                await tries.run(self._begin(call), attempt.num)
+            if tries.exchange is not None:
+                yield tries.exchange
+                return
+            if tries.failure is not None and tries.wait_s is not None:
+                yield ModelRetry(attempt.num, tries.failure.message, tries.wait_s)
+
+    async def _begin(self, call: ModelCall) -> _Exchange:
+        """Sends the request and reads until the first text, or to the end if there is none."""
+        call, key = await self._reachable(call)
+        exchange = _Exchange(call, failures.Place.of(call.target, _url(call.target), key), self._timeouts)
+        try:
+            await self._send(exchange, key)
+            await exchange.read_first()
+        except BaseException:
+            await exchange.aclose()
+            raise
+        return exchange
+
+    async def _reachable(self, call: ModelCall) -> tuple[ModelCall, str | None]:
+        target = call.target
+        if target.provider != "local":
+            return call, await self._key(target)
+        if self._local is None:
+            raise ModelError("this workspace runs no local models", fix='pip install "aivax[local]"')
+        endpoint = await self._local.endpoint(target.name)
+        return replace(call, target=replace(target, base_url=endpoint.base_url)), endpoint.key
+
+    async def _key(self, target: ModelTarget) -> str | None:
+        if not target.api_key_command:
+            return resolve_key(target, self._environ)
+        if target.api_key_command not in self._command_keys:
+            key = await asyncio.to_thread(resolve_key, target, self._environ)
+            self._command_keys[target.api_key_command] = key
+        return self._command_keys[target.api_key_command]
+
+    async def _send(self, exchange: _Exchange, key: str | None) -> None:
+        """Opens the response; a request that the endpoint does not understand is put in simpler words."""
+        target = exchange.call.target
+        while True:
+            dialect = self._dialects.get(target.base_url, wire.Dialect())
+            refused = await exchange.open(self._http(), dialect, key)
+            if refused is None:
+                return
+            status, headers, body = refused
+            simpler = _simpler(dialect, exchange.call, status, body)
+            if simpler is None:
+                if status == 401 and target.api_key_command:
+                    self._command_keys.pop(target.api_key_command, None)
+                raise failures.status_error(status, headers, body, exchange.place)
+            self._dialects[target.base_url] = simpler
+
+    def _http(self) -> httpx.AsyncClient:
+        import httpx
+
+        loop = asyncio.get_running_loop()
+        if self._client is None or self._loop is not loop:
+            # Loopback is never behind a proxy, whatever the environment says.
+            loopback = ("all://127.0.0.1", "all://localhost", "all://[::1]")
+            self._client = httpx.AsyncClient(
+                timeout=httpx.Timeout(self._timeouts.read_s, connect=self._timeouts.connect_s, pool=None),
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
+                mounts=dict.fromkeys(loopback, None),
+                follow_redirects=False,
+            )
+            self._loop = loop
+        return self._client
+
+
+class _Tries:
+    """The state of a call's attempts. The wait is decided when an attempt fails, before stamina asks for it,
+    so that it can be announced exactly."""
+
+    def __init__(self, policy: RetryPolicy) -> None:
+        self._policy = policy
+        self.exchange: _Exchange | None = None
+        self.failure: ModelError | None = None
+        self.wait_s: float | None = None
+
+    async def run(self, attempt: Awaitable[_Exchange], number: int) -> None:
+        self.failure = self.wait_s = None
+        try:
+            self.exchange = await attempt
+        except ModelError as error:
+            self.failure = error
+            self.wait_s = self._policy.wait_s(error, number)
+            raise
+
+    def wait_before_next(self, error: Exception) -> bool | float:
+        """stamina's backoff hook: the seconds to wait, or False to let the error through."""
+        return self.wait_s if self.wait_s is not None and error is self.failure else False
+
+
+class _Exchange:
+    """One request and its answer, begun: the first text has been read. Close it to end the request."""
+
+    def __init__(self, call: ModelCall, place: failures.Place, timeouts: Timeouts) -> None:
+        self.call = call
+        self.place = place
+        self._timeouts = timeouts
+        self._answer = wire.AnswerParts(call.target.name)
+        self._stack = AsyncExitStack()
+        self._body: Body | None = None
+        self._pieces: AsyncGenerator[str, None] | None = None
+        self._first: str | None = None
+        self._end: ModelEnd | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Ends the request, whether it was read to its end or not."""
+        await self._stack.aclose()
+
+    async def open(
+        self, client: httpx.AsyncClient, dialect: wire.Dialect, key: str | None
+    ) -> tuple[int, Mapping[str, str], str] | None:
+        """Sends the request. None when it was accepted, else status, headers and the start of the body."""
+        import httpx
+
+        headers = {"content-type": "application/json", "accept": "text/event-stream, application/json"}
+        headers["accept-encoding"] = "identity"  # compressed streams arrive in lumps
+        if key is not None:
+            headers["authorization"] = f"Bearer {key}"
+        content = wire.encode(wire.request_body(self.call, dialect))
+        try:
+            request = client.build_request("POST", _url(self.call.target), headers=headers, content=content)
+            response = await client.send(request, stream=True)
+            self._stack.push_async_callback(response.aclose)
+            if 200 <= response.status_code < 300:
+                self._body = Body(response)
+                self._stack.push_async_callback(self._body.aclose)
+                return None
+            body = await _start_of(response)
+        except (httpx.RequestError, httpx.InvalidURL) as error:
+            raise self._transport_error(error) from error
+        await self._stack.aclose()
+        return response.status_code, response.headers, body
+
+    async def read_first(self) -> None:
+        """Reads to the first text. Raises ModelError when the answer fails before there is any."""
+        if self._body is None:
+            return
+        self._pieces = read_answer(self._body, self._answer, self.place)
+        self._stack.push_async_callback(self._pieces.aclose)
+        await self._advance()
+
+    async def items(self) -> AsyncGenerator[ModelText | ModelEnd, None]:
+        """The text that has been read, what follows it, and the end."""
+        while self._end is None:
+            if self._first:
+                yield ModelText(self._first)
+            await self._advance()
+        yield self._end
+        if self._end.broken is None and self._body is not None:
+            await self._body.drain(_DRAIN_S)
+
+    async def _advance(self) -> None:
+        """Sets the next piece of text, or the end."""
+        import httpx
+
+        if self._pieces is None:
+            return
+        begun = self._answer.begun
+        try:
+            self._first = await anext(self._pieces)
+        except StopAsyncIteration:
+            self._end = self._answer.end()
+        except ModelError as error:
+            if not begun and not self._answer.begun:
+                raise
+            self._end = self._answer.end(broken=error.message)
+        except httpx.RequestError as error:
+            if not begun and not self._answer.begun:
+                raise self._transport_error(error) from error
+            reason = failures.broken_stream(error, read_s=self._timeouts.read_s)
+            self._end = self._answer.end(broken=reason)
+
+    def _transport_error(self, error: Exception) -> ModelError:
+        return failures.transport_error(
+            error, self.place, connect_s=self._timeouts.connect_s, read_s=self._timeouts.read_s
+        )
+
+
+def _url(target: ModelTarget) -> str:
+    return target.base_url.rstrip("/") + "/chat/completions"
+
+
+def _simpler(dialect: wire.Dialect, call: ModelCall, status: int, body: str) -> wire.Dialect | None:
+    """The dialect without what the endpoint complains of, or None when it complains of something else."""
+    if status not in (400, 422):
+        return None
+    if dialect.stream_options and ("stream_options" in body or "include_usage" in body):
+        return replace(dialect, stream_options=False)
+    limited = call.parameters.get("max_completion_tokens") is not None
+    if dialect.max_completion_tokens and limited and "max_completion_tokens" in body:
+        return replace(dialect, max_completion_tokens=False)
+    return None
+
+
+async def _start_of(response: httpx.Response) -> str:
+    """The first kilobytes of an error's body."""
+    collected = bytearray()
+    async for piece in response.aiter_bytes():
+        collected += piece
+        if len(collected) > _MAX_ERROR_BYTES:
+            break
+    return collected[:_MAX_ERROR_BYTES].decode("utf-8", "replace")
+
+
+def _keep_off_stderr(name: str) -> None:
+    """Retries are announced as events; a library's own warning about them has no business on stderr."""
+    logger = logging.getLogger(name)
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())

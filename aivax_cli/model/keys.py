@@ -1,0 +1,75 @@
+"""API keys: from the environment or from a command, never from a file of ours, never into a message."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+
+from aivax_cli.core.errors import KeyMissingError
+from aivax_cli.core.types import ModelTarget
+
+_COMMAND_TIMEOUT_S = 10.0
+
+
+def resolve_key(
+    target: ModelTarget, environ: Mapping[str, str], *, command_timeout_s: float = _COMMAND_TIMEOUT_S
+) -> str | None:
+    """The key for a model, or None when it needs none.
+
+    `api_key_command` (a list of words, run without a shell; the first line of its output is the key) wins
+    over `api_key_env`. Raises KeyMissingError, which names the variable or the command and never a value.
+    Blocks while a command runs.
+    """
+    if target.api_key_command:
+        return _usable(_from_command(target, command_timeout_s), f"api_key_command of {target.label}")
+    if target.api_key_env is None:
+        return None
+    key = environ.get(target.api_key_env, "").strip()
+    if not key:
+        raise KeyMissingError(
+            f"no API key for {target.label}: the environment variable {target.api_key_env} is not set",
+            fix=f"set it: export {target.api_key_env}=…",
+        )
+    return _usable(key, f"the environment variable {target.api_key_env}")
+
+
+def key_source(target: ModelTarget) -> str | None:
+    """Where a model's key comes from, in words for a message; None when it has none."""
+    if target.api_key_command:
+        return f"api_key_command ('{target.api_key_command[0]}')"
+    return target.api_key_env
+
+
+def _from_command(target: ModelTarget, timeout_s: float) -> str:
+    command = target.api_key_command or ()
+    name = f"api_key_command of {target.label} ('{command[0]}')"
+    fix = "run the command in a terminal: its first output line must be the key"
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        # The exception holds the output so far, so it is no cause to be shown.
+        raise KeyMissingError(f"{name} gave no key within {timeout_s:g} s", fix=fix) from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a valid command"
+        raise KeyMissingError(f"{name} cannot be run: {reason}", fix=fix) from error
+    if done.returncode != 0:
+        raise KeyMissingError(f"{name} ended with exit code {done.returncode}", fix=fix)
+    lines = done.stdout.decode("utf-8", "replace").strip().splitlines()
+    if not lines:
+        raise KeyMissingError(f"{name} printed nothing", fix=fix)
+    return lines[0].strip()
+
+
+def _usable(key: str, source: str) -> str:
+    if key.isascii() and key.isprintable() and " " not in key:
+        return key
+    raise KeyMissingError(
+        f"{source} holds characters that an API key cannot have",
+        fix="look for pasted quotation marks, spaces or line breaks in it",
+    )
