@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from aivax_cli import __version__
-from aivax_cli.cli.command import DebugOption, JsonOption, NoColorOption, QuietOption
+from aivax_cli.cli.command import DebugOption, JsonOption, NoColorOption, QuietOption, command
+from aivax_cli.cli.usage import usage
 
 app = typer.Typer(
     name="aivax",
@@ -40,6 +41,9 @@ def _root(
     debug: DebugOption = False,
 ) -> None:
     pass
+
+
+command(app, "usage")(usage)
 
 
 def main() -> None:
