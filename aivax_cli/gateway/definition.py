@@ -1,11 +1,24 @@
-"""What a gateway is: the one model from which validation, JSON Schema and reference come."""
+"""What a gateway, a collection and a workspace are: the models from which validation, JSON Schema and
+reference come."""
 
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    JsonValue,
+    Tag,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 STRATEGIES = ("Plain", "Concatenate", "UserRewrite", "FullRewrite", "QueryFunction")
 RERANKERS = ("fused", "rrf", "none")
@@ -22,23 +35,108 @@ def canonical_strategy(value: object) -> object:
     return next((name for name in STRATEGIES if name.lower() == folded), value)
 
 
+def _strategy_schema() -> dict[str, JsonValue]:
+    """Editors complete the canonical names and accept the other spellings."""
+
+    def spelled(name: str) -> str:
+        return "[-_]*".join(f"[{letter.upper()}{letter.lower()}]" for letter in name)
+
+    pattern = "|".join(spelled(name) for name in STRATEGIES)
+    return {"anyOf": [{"enum": list(STRATEGIES)}, {"type": "string", "pattern": f"^[-_]*({pattern})[-_]*$"}]}
+
+
+def _number_to_decimal(value: object) -> object:
+    """YAML's numbers as the decimal that was written: 0.1 is exactly 0.1."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return Decimal(str(value))
+    return value
+
+
+def _text_or_mapping(value: object) -> str | None:
+    if isinstance(value, str):
+        return "<text>"
+    return "<mapping>" if isinstance(value, (dict, BaseModel)) else None
+
+
+def _text_or_list(value: object) -> str | None:
+    if isinstance(value, str):
+        return "<text>"
+    return "<list>" if isinstance(value, (list, tuple)) else None
+
+
+def _pattern(pattern: str, rule: str) -> Any:
+    """A pattern with its rule in words, for editors and for our own errors."""
+    return Field(pattern=pattern, json_schema_extra={"patternErrorMessage": rule})
+
+
+Usd = Annotated[
+    Decimal,
+    BeforeValidator(_number_to_decimal),
+    Field(ge=0, allow_inf_nan=False),
+    WithJsonSchema({"type": "number", "minimum": 0}),
+]
+BaseUrl = Annotated[str, _pattern(r"^https?://[^\s/]", "must start with http:// or https://")]
+VariableName = Annotated[
+    str,
+    _pattern(
+        r"^[A-Za-z_][A-Za-z0-9_]*$",
+        "must be the name of an environment variable, such as OPENAI_API_KEY, never the key itself",
+    ),
+]
+CommandWords = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
+CollectionName = Annotated[
+    str,
+    _pattern(
+        r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        "must be letters, digits, '.', '_' and '-', at most 64, the first a letter or digit",
+    ),
+]
+StrategyField = Annotated[
+    StrategyName, BeforeValidator(canonical_strategy), WithJsonSchema(_strategy_schema())
+]
+
+
 class Definition(BaseModel):
-    """Base of everything read from YAML: frozen, and no unknown field passes."""
+    """Base of everything read from YAML: frozen, no unknown field passes, an empty field is an absent one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_empty(cls, data: Any) -> Any:
+        # `parameters:` above lines that are all commented out is None in YAML, and means nothing by it.
+        if not isinstance(data, dict):
+            return data
+        return {key: value for key, value in data.items() if value is not None or key not in cls.model_fields}
 
 
 class InlineModel(Definition):
     """An OpenAI-compatible endpoint that no provider table names."""
 
-    base_url: Annotated[str, Field(pattern=r"^https?://")]
+    base_url: BaseUrl
     """Root of the API, the part before `/chat/completions`, e.g. `http://localhost:11434/v1`."""
     name: Annotated[str, Field(min_length=1)]
     """The model's name as the endpoint knows it."""
-    api_key_env: str | None = None
+    api_key_env: VariableName | None = None
     """Environment variable that holds the key."""
-    api_key_command: list[str] | None = None
+    api_key_command: CommandWords | None = None
     """Command, as a list of words, whose first output line is the key."""
+
+
+ModelRef = Annotated[
+    Annotated[str, Field(min_length=1), Tag("<text>")] | Annotated[InlineModel, Tag("<mapping>")],
+    Discriminator(
+        _text_or_mapping,
+        custom_error_type="model_form",
+        custom_error_message="must be '@provider/name' in quotes, or a mapping with base_url and name",
+    ),
+]
+StopTexts = Annotated[
+    Annotated[str, Tag("<text>")] | Annotated[list[str], Tag("<list>")],
+    Discriminator(
+        _text_or_list, custom_error_type="stop_form", custom_error_message="must be a text or a list of texts"
+    ),
+]
 
 
 class Parameters(Definition):
@@ -49,7 +147,7 @@ class Parameters(Definition):
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     seed: int | None = None
-    stop: str | list[str] | None = None
+    stop: StopTexts | None = None
     """One text, or a list of texts, at which the answer ends."""
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] | None = None
@@ -61,9 +159,9 @@ class Parameters(Definition):
 class Knowledge(Definition):
     """The collections that ground the answers, and how they are searched."""
 
-    collections: Annotated[list[str], Field(min_length=1)]
+    collections: Annotated[list[CollectionName], Field(min_length=1)]
     """Names of collections, searched together."""
-    strategy: Annotated[StrategyName, BeforeValidator(canonical_strategy)] = "Plain"
+    strategy: StrategyField = "Plain"
     """How the conversation becomes search terms. Any case; `-` and `_` are allowed."""
     window: Annotated[int, Field(ge=1, le=64)] = 3
     """N of the strategies that look back: the last N user messages; FullRewrite: the last 2·N of both."""
@@ -85,7 +183,7 @@ class Knowledge(Definition):
 class Rewrite(Definition):
     """The small models that rewrite questions into search terms."""
 
-    models: list[str | InlineModel] = Field(default_factory=list)
+    models: list[ModelRef] = Field(default_factory=list)
     """The pool. The first one is used; with none, the gateway's own model rewrites."""
     timeout_s: Annotated[float, Field(gt=0)] = 15.0
     """After this many seconds the plain term is searched instead."""
@@ -94,9 +192,11 @@ class Rewrite(Definition):
 class Pricing(Definition):
     """What the model costs, in USD per million tokens. Wins over the built-in price table."""
 
-    input: Annotated[Decimal, Field(ge=0)]
-    output: Annotated[Decimal, Field(ge=0)]
-    cached_input: Annotated[Decimal, Field(ge=0)] | None = None
+    input: Usd
+    """USD per million tokens of input."""
+    output: Usd
+    """USD per million tokens of output."""
+    cached_input: Usd | None = None
     """Input that the endpoint had cached; costs as `input` when left out."""
 
 
@@ -104,20 +204,33 @@ class Example(Definition):
     """A worked example, sent before the conversation: small models need one or two."""
 
     user: Annotated[str, Field(min_length=1)]
+    """What the user said."""
     assistant: Annotated[str, Field(min_length=1)]
+    """What a good answer was."""
 
 
 class Gateway(Definition):
     """A stored inference configuration: model, instructions, parameters and knowledge."""
 
     id: Annotated[
-        str, Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
+        str,
+        _pattern(
+            r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$",
+            "must be a UUIDv7 in lower case",
+        ),
     ]
     """UUIDv7. `aivax gateways new` makes one; its last four digits are the slug's."""
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+    name: Annotated[
+        str,
+        _pattern(
+            r"^[a-z0-9][a-z0-9._-]{0,63}$",
+            "must be lower-case letters, digits, '.', '_' and '-', at most 64, the first a letter or digit",
+        ),
+    ]
     """Short name: lower-case letters, digits, `.`, `_` and `-`."""
     description: str = ""
-    model: str | InlineModel
+    """What the gateway is for, in a line; `aivax gateways` shows it."""
+    model: ModelRef
     """`@provider/name`, or an inline endpoint."""
     instructions: str | None = None
     """The system message."""
@@ -134,15 +247,68 @@ class Gateway(Definition):
     rewrite: Rewrite = Field(default_factory=Rewrite)
     pricing: Pricing | None = None
 
+    @field_validator("prompt_template")
+    @classmethod
+    def _holds_prompt(cls, value: str | None) -> str | None:
+        if value is not None and "{prompt}" not in value:
+            raise PydanticCustomError("template", "must contain {prompt}, where the user's message goes")
+        return value
+
     @model_validator(mode="after")
     def _consistent(self) -> Gateway:
         if self.instructions is not None and self.instructions_file is not None:
-            raise ValueError("give instructions or instructions_file, not both")
-        if self.prompt_template is not None and "{prompt}" not in self.prompt_template:
-            raise ValueError("prompt_template must contain {prompt}")
+            raise PydanticCustomError("both_instructions", "give instructions or instructions_file, not both")
         return self
 
     @property
     def slug(self) -> str:
         """`name:final4`."""
         return f"{self.name}:{self.id[-4:]}"
+
+
+class Collection(Definition):
+    """Documents that are searched together. The file is optional: `collections/NAME.yaml`."""
+
+    name: CollectionName | None = None
+    """The collection's name; the file's name when left out, and equal to it when given."""
+    description: str = ""
+    """What the documents are about, in a line; QueryFunction tells it to the model."""
+    sources: list[Annotated[str, Field(min_length=1)]] = Field(default_factory=list)
+    """Files and folders that `aivax ingest --collection NAME` reads when none are given, relative to the
+    workspace."""
+    context: str | None = None
+    """Text added to the system message of every gateway that uses the collection."""
+    embedder: Literal["multilingual-e5-small"] = "multilingual-e5-small"
+    """The embedding model. Changing it means ingesting anew."""
+    chunk_tokens: Annotated[int, Field(ge=32, le=480)] = 256
+    """The most tokens in one chunk, counted by the embedder's tokenizer. Changing it re-cuts every file."""
+
+
+class ProviderSettings(Definition):
+    """A provider of `aivax.yaml`: a new one, or changes to a built-in one."""
+
+    base_url: BaseUrl | None = None
+    """Root of the API. Required for a provider that is not built in. When it replaces a built-in one, name
+    the key again too: a key is sent nowhere but where a file says so."""
+    api_key_env: VariableName | None = None
+    """Environment variable that holds the key."""
+    api_key_command: CommandWords | None = None
+    """Command, as a list of words, whose first output line is the key."""
+    free: bool | None = None
+    """Whether nobody bills for its models. When left out: true for endpoints on this machine."""
+
+
+class WorkspaceSettings(Definition):
+    """What `aivax.yaml`, at the root of a workspace, may hold."""
+
+    providers: dict[
+        Annotated[
+            str,
+            _pattern(
+                r"^[a-z0-9][a-z0-9._-]{0,31}$",
+                "must be lower-case letters, digits, '.', '_' and '-', at most 32",
+            ),
+        ],
+        ProviderSettings,
+    ] = Field(default_factory=dict)
+    """Providers by name: `@NAME/model` in a gateway then goes to `base_url`."""

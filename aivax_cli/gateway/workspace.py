@@ -1,0 +1,234 @@
+"""A folder of gateways and collections: finding it, and finding things in it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from aivax_cli.core.errors import DefinitionError, Fault, UsageError, unknown_name
+from aivax_cli.gateway.definition import Collection, Gateway
+from aivax_cli.gateway.explain import shown
+from aivax_cli.gateway.loading import (
+    GatewayReading,
+    display,
+    read_collection,
+    read_gateway,
+    read_settings,
+)
+from aivax_cli.gateway.providers import Provider, merge_providers
+
+SETTINGS_FILE = "aivax.yaml"
+_ENDINGS = (".yaml", ".yml")
+_MAKE_ONE = "`aivax gateways new NAME` makes one"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedGateway:
+    """A sound gateway. `instructions` is the system message, `instructions_file` the file it came from."""
+
+    definition: Gateway
+    file: Path
+    instructions: str | None
+    instructions_file: Path | None = None
+
+
+def find_workspace(start: Path) -> Workspace:
+    """The workspace that holds `start`: the nearest folder, going up, with `gateways/` or `aivax.yaml`.
+
+    Raises UsageError when there is none.
+    """
+    start = start.resolve()
+    for folder in (start, *start.parents):
+        if (folder / "gateways").is_dir() or (folder / SETTINGS_FILE).is_file():
+            return Workspace(folder, start)
+    raise UsageError(f"no workspace in {start} or above it", fix="make one: aivax init")
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A workspace on disk. Paths in messages are relative to `start`, by default the root itself."""
+
+    root: Path
+    start: Path | None = None
+
+    @property
+    def state_dir(self) -> Path:
+        """What aivax keeps here: indexes, the ledger. Never in version control; may not exist yet."""
+        return self.root / ".aivax"
+
+    @property
+    def gateways_dir(self) -> Path:
+        return self.root / "gateways"
+
+    @property
+    def collections_dir(self) -> Path:
+        return self.root / "collections"
+
+    @property
+    def settings_file(self) -> Path:
+        return self.root / SETTINGS_FILE
+
+    def shown(self, path: Path) -> str:
+        """A path as messages show it."""
+        return display(path, self.start or self.root)
+
+    def gateway_files(self) -> list[Path]:
+        """Every gateway file, sound or not, by name."""
+        return _definitions(self.gateways_dir)
+
+    def collection_files(self) -> list[Path]:
+        """Every collection definition, sound or not, by name."""
+        return _definitions(self.collections_dir)
+
+    def providers(self) -> dict[str, Provider]:
+        """The built-in providers and those of `aivax.yaml`. Raises DefinitionError when that is wrong."""
+        if not self.settings_file.exists():
+            return merge_providers({})
+        reading = read_settings(self.settings_file, start=self.start or self.root)
+        if reading.definition is None:
+            raise DefinitionError(reading.faults)
+        return merge_providers(reading.definition.providers)
+
+    def readings(self, files: Iterable[Path] | None = None) -> Iterator[GatewayReading]:
+        """Gateway files as they are, broken ones included."""
+        providers = self._providers_or_none()
+        for file in self.gateway_files() if files is None else files:
+            yield self._read(file, providers)
+
+    def load(self, reference: str) -> LoadedGateway:
+        """The gateway of a file name (with or without `.yaml`), a name, a full id or a slug `name:final4`.
+
+        Raises DefinitionError with all faults of that file, NotFoundError with the nearest name,
+        UsageError when two gateways answer to the reference. Faults of other files do not matter.
+        """
+        if file := self._file_called(reference):
+            return _sound(self._read(file, self._providers_or_none()))
+        readings = list(self.readings())
+        matches = [reading for reading in readings if reference in _names(reading)]
+        if not matches:
+            known = {file.stem for file in self.gateway_files()}
+            known |= {name for each in readings if each.definition and (name := each.definition.name)}
+            raise unknown_name("gateway", reference, known, otherwise=_MAKE_ONE)
+        if len(matches) > 1:
+            files = ", ".join(reading.shown_as for reading in matches)
+            raise UsageError(f"'{reference}' names several gateways: {files}", fix="use the file's name")
+        return _sound(matches[0])
+
+    def load_only(self) -> LoadedGateway:
+        """The workspace's gateway when there is exactly one. Raises UsageError otherwise."""
+        files = self.gateway_files()
+        if len(files) == 1:
+            return _sound(self._read(files[0], self._providers_or_none()))
+        if not files:
+            raise UsageError(f"no gateway in {self.shown(self.gateways_dir)}", fix=_MAKE_ONE)
+        names = ", ".join(file.stem for file in files)
+        raise UsageError(f"there are {len(files)} gateways", fix=f"name one of: {names}")
+
+    def collection_definition(self, name: str) -> Collection:
+        """What `collections/NAME.yaml` says; the defaults when there is no such file.
+
+        Raises DefinitionError with the file's faults.
+        """
+        file = next((file for file in self.collection_files() if file.stem == name), None)
+        if file is None:
+            return Collection(name=name)
+        reading = read_collection(file, start=self.start or self.root)
+        if reading.definition is None:
+            raise DefinitionError(reading.faults)
+        return reading.definition.model_copy(update={"name": name})
+
+    def every_file(self) -> list[Path]:
+        """Every definition file of the workspace."""
+        settings = [self.settings_file] if self.settings_file.exists() else []
+        return [*settings, *self.gateway_files(), *self.collection_files()]
+
+    def validate_all(self, files: Sequence[Path] | None = None) -> list[Fault]:
+        """Every fault of these files, of the whole workspace by default; none means that all are sound.
+
+        A file is read as what its place makes it: `aivax.yaml`, a collection in `collections/`, else a
+        gateway. Gateways are compared with all others of the workspace.
+        """
+        base, providers = self.start or self.root, self._providers_or_none()
+        gateways = {reading.file.resolve(): reading for reading in self.readings()}
+        found: dict[Path, list[Fault]] = {}
+        for file in self.every_file() if files is None else files:
+            place = file.resolve()
+            if file.name == SETTINGS_FILE:
+                found[place] = [*read_settings(file, start=base).faults]
+            elif file.parent.name == "collections":
+                found[place] = [*read_collection(file, start=base).faults]
+            else:
+                if place not in gateways:
+                    gateways[place] = self._read(file, providers)
+                found[place] = [*gateways[place].faults]
+        for file, fault in _shared_names(list(gateways.values())):
+            if file.resolve() in found:
+                found[file.resolve()].append(fault)
+        return [fault for each in found.values() for fault in sorted(each, key=lambda fault: fault.line)]
+
+    def _read(self, file: Path, providers: dict[str, Provider] | None) -> GatewayReading:
+        root = self.root if file.resolve().is_relative_to(self.root.resolve()) else file.parent
+        return read_gateway(file, root=root, start=self.start or self.root, providers=providers)
+
+    def _providers_or_none(self) -> dict[str, Provider] | None:
+        """None while `aivax.yaml` is broken: its faults are its own, and no gateway's."""
+        try:
+            return self.providers()
+        except DefinitionError:
+            return None
+
+    def _file_called(self, reference: str) -> Path | None:
+        files = self.gateway_files()
+        given = Path(reference)
+        for base in (self.gateways_dir, self.start or self.root):
+            if given.suffix in _ENDINGS and (base / given).resolve() in _resolved(files):
+                return base / given
+        stems = [file for file in files if file.stem == reference]
+        if len(stems) > 1:
+            names = ", ".join(self.shown(file) for file in stems)
+            raise UsageError(f"'{reference}' names several files: {names}", fix="name one with its ending")
+        return stems[0] if stems else None
+
+
+def _definitions(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(
+        entry
+        for entry in folder.iterdir()
+        if entry.suffix in _ENDINGS and not entry.name.startswith(".") and not entry.is_dir()
+    )
+
+
+def _resolved(files: Iterable[Path]) -> list[Path]:
+    return [file.resolve() for file in files]
+
+
+def _names(reading: GatewayReading) -> set[str]:
+    """What a gateway is called; also what a broken one calls itself."""
+    name, identity = reading.claim("name"), reading.claim("id")
+    slug = f"{name}:{identity[-4:]}" if name and identity else None
+    return {each for each in (name, identity, slug) if each}
+
+
+def _sound(reading: GatewayReading) -> LoadedGateway:
+    if reading.definition is None:
+        raise DefinitionError(reading.faults)
+    return LoadedGateway(reading.definition, reading.file, reading.instructions, reading.instructions_file)
+
+
+def _shared_names(readings: Sequence[GatewayReading]) -> Iterator[tuple[Path, Fault]]:
+    """The faults of gateways that share an id or a name, each with its file: it names the others."""
+    for field in ("name", "id"):
+        holders: dict[str, list[GatewayReading]] = defaultdict(list)
+        for reading in readings:
+            if claimed := reading.claim(field):
+                holders[claimed].append(reading)
+        for claimed, sharing in holders.items():
+            for reading in sharing if len(sharing) > 1 else ():
+                others = ", ".join(other.shown_as for other in sharing if other is not reading)
+                line = reading.tree.line((field,)) if reading.tree else 1
+                problem = f"{shown(claimed)} is also the {field} of {others}; every gateway has its own"
+                yield reading.file, Fault(reading.shown_as, line, field, problem)
