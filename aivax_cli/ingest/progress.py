@@ -1,0 +1,64 @@
+"""What an ingest says while it runs, and when it is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Phase = Literal["reading", "embedding", "indexing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an ingest is. Only the counts of the current phase move.
+
+    While `reading`: files of all files; `current` is the one at hand. While `embedding`: chunks of all that
+    need a vector. `indexing` has no counts: it is short. `phase_s` is the time since the phase began.
+    """
+
+    phase: Phase
+    files_done: int
+    files_total: int
+    chunks_done: int
+    chunks_total: int
+    phase_s: float
+    current: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something about one file that a person should know: it failed, was skipped, or looks wrong."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class IngestSummary:
+    """What an ingest did.
+
+    `chunks` are the collection's, afterwards; `chunks_embedded` those whose text had no vector yet.
+    `embedding_tokens` is what the embedder read, to be charged as `rag.embedding.index`.
+    `embedding_s` is the part of `seconds` that the embedder took. `failed` keeps older versions of its files.
+    """
+
+    collection: str
+    added: int
+    changed: int
+    unchanged: int
+    removed: int
+    failed: tuple[Notice, ...]
+    skipped: tuple[Notice, ...]
+    warnings: tuple[Notice, ...]
+    documents: int
+    chunks: int
+    chunks_embedded: int
+    embedding_tokens: int
+    embedder: str
+    seconds: float
+    embedding_s: float
+
+    @property
+    def chunks_per_s(self) -> float:
+        """Embedding speed; 0 when nothing was embedded."""
+        return self.chunks_embedded / self.embedding_s if self.embedding_s > 0 else 0.0

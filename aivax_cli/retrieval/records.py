@@ -1,0 +1,151 @@
+"""What the catalogue stores and gives back. All frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+State = Literal["lexical", "ready"]
+"""`lexical`: found by its words, its vectors are still to come. `ready`: found by both."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderTag:
+    """Which embedder made a collection's vectors; collections are bound to the fingerprint."""
+
+    name: str
+    fingerprint: str
+    dimension: int
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A collection's row.
+
+    `background` is the cosine of unrelated texts, None until it was measured, at `background_chunks` chunks.
+    `generation` grows with every change that a search could notice.
+    `snapshot` names the folder of the Chroma index; it holds `snapshot_vectors` vectors, those with ids up to
+    `snapshot_last`.
+    """
+
+    id: int
+    name: str
+    embedder: EmbedderTag
+    analyzer: str
+    chunks: int
+    background: float | None
+    background_chunks: int
+    generation: int
+    snapshot: str | None
+    snapshot_last: int
+    snapshot_vectors: int
+    created_at: float
+    updated_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class FileStamp:
+    """What the file system says about a file: cheap to ask, and changes when the content does."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """A document's row. `checked_ns` is the time at which its content was last hashed."""
+
+    id: int
+    name: str
+    title: str
+    kind: str
+    content_hash: bytes
+    stamp: FileStamp
+    checked_ns: int
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class NewDocument:
+    """A document to store."""
+
+    name: str
+    title: str
+    kind: str
+    content_hash: bytes
+    stamp: FileStamp
+    checked_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewChunk:
+    """A chunk to store. Lines and pages count from 1; `tokens` counts `text` alone."""
+
+    text: str
+    heading: str
+    first_line: int | None
+    last_line: int | None
+    page: int | None
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredChunk:
+    """A chunk with its place. `vector_id` is None while its document is `lexical`."""
+
+    id: int
+    document: str
+    ordinal: int
+    text: str
+    heading: str
+    first_line: int | None
+    last_line: int | None
+    page: int | None
+    tokens: int
+    vector_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PendingChunk:
+    """A chunk that waits for its vector. `hash` names the text that is embedded."""
+
+    id: int
+    document_id: int
+    hash: bytes
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentSummary:
+    """A document as a person wants to see it."""
+
+    name: str
+    title: str
+    chunks: int
+    tokens: int
+    size_bytes: int
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionSummary:
+    """A collection as a person wants to see it. `pending_documents` still wait for vectors."""
+
+    name: str
+    embedder: str
+    dimension: int
+    documents: int
+    pending_documents: int
+    chunks: int
+    tokens: int
+    source_bytes: int
+    background: float | None
+    sources: tuple[str, ...]
+    created_at: float
+    updated_at: float
+
+
+def embedded_text(heading: str, text: str) -> str:
+    """What is embedded and indexed for a chunk: the headings it stands under, then its text."""
+    return f"{heading}\n{text}" if heading else text

@@ -1,0 +1,258 @@
+"""Questions become passages: both indexes asked, their hits fused, scored and cut."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Literal
+
+from aivax_cli.core.errors import KnowledgeError, NotFoundError, unknown_name
+from aivax_cli.core.types import Passage, Retrieval, RetrievalLimits, Source
+from aivax_cli.retrieval import ranking
+from aivax_cli.retrieval.calibration import similarity
+from aivax_cli.retrieval.catalogue import Catalogue
+from aivax_cli.retrieval.ranking import POOL, Hit
+from aivax_cli.retrieval.reader import Reader
+from aivax_cli.retrieval.records import Collection, StoredChunk
+from aivax_cli.retrieval.vectors import MatrixCache, NearestVectors
+
+if TYPE_CHECKING:
+    from aivax_cli.retrieval.embedding.base import Embedder
+    from aivax_cli.retrieval.vectors import Vectors
+
+VectorIndex = Literal["auto", "exact", "chroma"]
+
+WIDEN = 4
+"""How much further to look when too many of the nearest vectors are no longer in use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What both sides say of the passages, for one search term. See `ranking` for the scales."""
+
+    dense: Mapping[Hit, float]
+    lexical: Mapping[Hit, float]
+
+
+class KnowledgeBase:
+    """The collections of a workspace, for searching. Safe to share between threads; writers are noticed."""
+
+    def __init__(self, directory: Path, embedder: Embedder, *, vector_index: VectorIndex = "auto") -> None:
+        """`directory` is the workspace's `.aivax`. Nothing is opened before the first search."""
+        self._directory = directory
+        self._embedder = embedder
+        self._vector_index = vector_index
+        self._catalogue: Catalogue | None = None
+        self._lock = Lock()
+        self._matrices = MatrixCache()
+
+    def search(self, collections: Sequence[str], terms: Sequence[str], limits: RetrievalLimits) -> Retrieval:
+        """The passages of several terms as a ranked union by best match.
+
+        Raises NotFoundError for an unknown collection or reranker, KnowledgeError for a collection that is
+        empty or that another embedder built.
+        """
+        ranker = ranking.RANKERS.get(limits.reranker)
+        if ranker is None:
+            raise unknown_name("reranker", limits.reranker, ranking.RANKERS, otherwise="")
+        distinct = list(dict.fromkeys(term.strip() for term in terms if term.strip()))
+        catalogue = self._open()
+        with catalogue.reading() as reader:
+            self._usable(reader, collections)
+        if not distinct:
+            return Retrieval((), 0, self._embedder.name)
+        embedded = self._embedder.embed_queries(distinct)
+        with catalogue.reading() as reader:
+            usable = self._usable(reader, collections)
+            evidence = self._evidence(reader, usable, distinct, embedded.vectors)
+            ranked = ranking.union_by_best([ranker(one.dense, one.lexical) for one in evidence])
+            scored = _scores(ranked, evidence)
+            names = {collection.id: collection.name for collection in usable}
+            passages = _select(_passages(reader, names, scored, limits), limits)
+        return Retrieval(passages, embedded.tokens, self._embedder.name)
+
+    def close(self) -> None:
+        """Lets go of files and memory."""
+        with self._lock:
+            if self._catalogue is not None:
+                self._catalogue.close()
+            self._catalogue = None
+
+    def _open(self) -> Catalogue:
+        with self._lock:
+            if self._catalogue is None:
+                self._catalogue = Catalogue.open(self._directory)
+            if self._catalogue is None:
+                raise KnowledgeError(
+                    "nothing has been ingested in this workspace",
+                    fix="run: aivax ingest FOLDER --collection NAME",
+                )
+            return self._catalogue
+
+    def _usable(self, reader: Reader, names: Sequence[str]) -> list[Collection]:
+        found = [find_collection(reader, name) for name in dict.fromkeys(names)]
+        for collection in found:
+            if collection.embedder.fingerprint != self._embedder.fingerprint:
+                raise other_embedder(collection, reader.sources(collection.id), self._embedder.name)
+        filled = [collection for collection in found if collection.chunks]
+        if not filled:
+            listed = ", ".join(f"'{name}'" for name in names) or "no collection was named"
+            name = names[0] if names else "NAME"
+            raise KnowledgeError(
+                f"nothing to search in {listed}: empty", fix=f"run: aivax ingest FOLDER --collection {name}"
+            )
+        return filled
+
+    def _evidence(
+        self, reader: Reader, collections: Sequence[Collection], terms: Sequence[str], questions: Vectors
+    ) -> list[Evidence]:
+        dense: list[dict[Hit, float]] = [{} for _ in terms]
+        lexical: list[dict[Hit, float]] = [{} for _ in terms]
+        for collection in collections:
+            nearest = self._nearest(reader, collection)
+            for place, found in enumerate(_dense(reader, collection, nearest, questions)):
+                dense[place].update(found)
+            for place, term in enumerate(terms):
+                found = _lexical(reader, collection, term)
+                lexical[place].update(found)
+                lacking = [key for key in found if key not in dense[place]]
+                dense[place].update(_similarities(reader, collection, questions[place], lacking))
+        return [Evidence(near, words) for near, words in zip(dense, lexical, strict=True)]
+
+    def _nearest(self, reader: Reader, collection: Collection) -> NearestVectors:
+        return self._matrices.get(reader, collection)
+
+
+class CollectionSearch:
+    """A gateway's collections as the turn's `Retriever`."""
+
+    def __init__(self, base: KnowledgeBase, collections: Sequence[str]) -> None:
+        self._base = base
+        self._collections = tuple(collections)
+
+    async def retrieve(self, terms: Sequence[str], limits: RetrievalLimits) -> Retrieval:
+        """See `KnowledgeBase.search`, which runs in a thread; cancelling leaves nothing half done."""
+        return await asyncio.to_thread(self._base.search, self._collections, terms, limits)
+
+
+def find_collection(reader: Reader, name: str) -> Collection:
+    """The collection of that name. Raises NotFoundError with the nearest one."""
+    collection = reader.collection(name)
+    if collection is None:
+        known = [other.name for other in reader.collections()]
+        create = f"create it with: aivax ingest FOLDER --collection {name}"
+        error = unknown_name("collection", name, known, otherwise=create)
+        fix = error.fix if error.fix == create else f"{error.fix} or {create}"
+        raise NotFoundError(error.message, fix=fix)
+    return collection
+
+
+def other_embedder(collection: Collection, sources: Sequence[str], wanted: str) -> KnowledgeError:
+    """The error for a collection whose vectors another embedder made, with the command that mends it."""
+    folders = " ".join(sources) or "FOLDER"
+    return KnowledgeError(
+        f"collection '{collection.name}' was indexed with {collection.embedder.name}, not with {wanted}",
+        fix=f"index it anew: aivax ingest {folders} --collection {collection.name} --reindex",
+    )
+
+
+def _dense(
+    reader: Reader, collection: Collection, nearest: NearestVectors, questions: Vectors
+) -> list[dict[Hit, float]]:
+    """Similarities of the nearest `POOL` vectors that are in use, for each question."""
+    count = POOL
+    while True:
+        found = nearest.nearest(questions, count)
+        every = list({number for hits in found for number in hits})
+        used = reader.first_chunks_of(collection.id, every)
+        living = [{number: cos for number, cos in hits.items() if number in used} for hits in found]
+        if count >= nearest.size or all(len(hits) >= POOL for hits in living):
+            break
+        count *= WIDEN
+    return [
+        {
+            (collection.id, number): similarity(cos, collection.background)
+            for number, cos in list(hits.items())[:POOL]
+        }
+        for hits in living
+    ]
+
+
+def _lexical(reader: Reader, collection: Collection, term: str) -> dict[Hit, float]:
+    """The part of the question's reach that passages have, by vector; without one, by minus the chunk's id."""
+    hits, reach = reader.lexical(collection, term, POOL)
+    vectors = reader.vector_ids_of([chunk for chunk, _ in hits])
+    found: dict[Hit, float] = {}
+    for chunk, bm25 in hits:
+        vector = vectors.get(chunk)
+        found.setdefault((collection.id, -chunk if vector is None else vector), bm25 / reach)
+    return found
+
+
+def _similarities(
+    reader: Reader, collection: Collection, question: Vectors, hits: Sequence[Hit]
+) -> dict[Hit, float]:
+    """Similarities of passages that only their words have found."""
+    import numpy as np
+
+    vectors = reader.vectors_by_id(collection.id, [number for _, number in hits if number > 0])
+    return {
+        (collection.id, number): similarity(
+            float(np.frombuffer(blob, dtype="<f4") @ question), collection.background
+        )
+        for number, blob in vectors.items()
+    }
+
+
+def _scores(ranked: Mapping[Hit, float], evidence: Sequence[Evidence]) -> dict[Hit, float]:
+    """The score of every ranked passage, by its best term, in the order of the ranking."""
+    return {
+        hit: max(ranking.score(one.dense.get(hit), one.lexical.get(hit)) for one in evidence)
+        for hit in ranked
+    }
+
+
+def _passages(
+    reader: Reader, names: Mapping[int, str], scored: Mapping[Hit, float], limits: RetrievalLimits
+) -> Iterator[tuple[StoredChunk, str, float]]:
+    """Chunks with their collection's name and score, in the order of the ranking, cut by score.
+
+    Rows are read a few at a time: most hits are never shown.
+    """
+    hits = [(hit, value) for hit, value in scored.items() if value >= limits.min_score]
+    for start in range(0, len(hits), limits.top):
+        some = hits[start : start + limits.top]
+        chunk_of: dict[Hit, int] = {}
+        for collection in names:
+            vectors = [number for (owner, number), _ in some if owner == collection and number > 0]
+            first = reader.first_chunks_of(collection, vectors)
+            chunk_of.update({(collection, number): chunk for number, chunk in first.items()})
+        chunk_of.update({hit: -hit[1] for hit, _ in some if hit[1] < 0})
+        chunks = reader.chunks(list(chunk_of.values()))
+        for hit, value in some:
+            yield chunks[chunk_of[hit]], names[hit[0]], value
+
+
+def _select(found: Iterator[tuple[StoredChunk, str, float]], limits: RetrievalLimits) -> tuple[Passage, ...]:
+    """The first `top` passages of different text that fit into `max_tokens`; what does not fit is passed over."""
+    chosen: list[Passage] = []
+    seen: set[str] = set()
+    room = limits.max_tokens
+    for chunk, collection, value in found:
+        text = " ".join(chunk.text.split())
+        if text in seen or (room is not None and chunk.tokens > room):
+            continue
+        seen.add(text)
+        room = None if room is None else room - chunk.tokens
+        chosen.append(_passage(chunk, collection, value, len(chosen) + 1))
+        if len(chosen) == limits.top:
+            break
+    return tuple(chosen)
+
+
+def _passage(chunk: StoredChunk, collection: str, value: float, rank: int) -> Passage:
+    source = Source(collection, chunk.document, chunk.heading, chunk.first_line, chunk.last_line, chunk.page)
+    return Passage(f"{collection}/{chunk.document}#{chunk.ordinal}", chunk.text, source, value, rank)
