@@ -38,11 +38,11 @@ def usage(
     Tokens that nobody has priced are shown apart and are no part of the cost.
     """
     from aivax_cli.gateway.workspace import find_workspace
-    from aivax_cli.usage.ledger import SqliteLedger
+    from aivax_cli.usage.ledger import LEDGER_FILE, SqliteLedger
 
-    begin = parse_since(since, now=datetime.now(UTC)) if since else None
+    begin = parse_since(since, now=datetime.now(UTC)) if since is not None else None
     workspace = find_workspace(session.directory)
-    with SqliteLedger(workspace.state_dir / "ledger.db") as ledger:
+    with SqliteLedger(workspace.state_dir / LEDGER_FILE) as ledger:
         rows = _ordered(ledger.summarise(by, since=begin), by)
         total = ledger.total(since=begin)
 

@@ -22,6 +22,9 @@ from aivax_cli.core.types import Charge
 
 Grouping = Literal["day", "gateway", "model", "sku"]
 
+LEDGER_FILE: Final = "ledger.db"
+"""The ledger's name in a workspace's state folder."""
+
 SCHEMA_VERSION: Final = 1
 
 _SCHEMA: Final = """

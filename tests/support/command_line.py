@@ -1,0 +1,53 @@
+"""The program itself, as a subprocess with a home of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_KEPT = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT", "TMPDIR")
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a run of the program left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+def aivax(
+    *arguments: str,
+    cwd: Path,
+    home: Path,
+    env: Mapping[str, str] | None = None,
+    stdin: str | None = None,
+    timeout_s: float = 60,
+) -> Done:
+    """Runs `aivax …` in `cwd`; nothing of this machine's user is seen: home, cache, keys or variables."""
+    environ = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    environ |= {"HOME": str(home), "AIVAX_CACHE_DIR": str(home / "cache"), "COLUMNS": "200"}
+    environ |= env or {}
+    done = subprocess.run(
+        [sys.executable, "-m", "aivax_cli", *arguments],
+        cwd=cwd,
+        env=environ,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=timeout_s,
+        check=False,
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
