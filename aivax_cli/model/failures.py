@@ -19,8 +19,10 @@ _KEY_LIKE = re.compile(
     r"|\b(?:sk|rk|pk|gsk|oky|xai|hf|nvapi|key|AIza)[-_]?[\w.*…-]*[\d*…][\w.*…-]*"
     r"|\b(?=\w*\d)(?=\w*[A-Za-z])\w{28,}"
 )
+_CONTEXT = re.compile(r"context.{0,30}(?:size|length|window|limit)", re.IGNORECASE)
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _BASE_URL_FIX = "check base_url: it is the part before /chat/completions and usually ends in /v1"
+_CONTEXT_FIX = "shorten the conversation, or lower knowledge.top or knowledge.max_tokens"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Place:
         port = f":{parts.port}" if parts.port else ""
         secrets = tuple(secret for secret in (key, parts.password) if secret)
         return cls(
-            who=target.provider or host,
+            who="the local model" if target.provider == "local" else target.provider or host,
             url=f"{parts.scheme}://{host}{port}{parts.path}",
             model=target.name,
             key_source=key_source(target),
@@ -158,7 +160,8 @@ def _status_words(
         return f"{place.who} failed (HTTP {status}){said}", None
     if status == 402:
         return f"{place.who} wants to be paid first (HTTP 402){said}", "add credit to the account"
-    return f"{place.who} refused the request (HTTP {status}){said}", None
+    fix = _CONTEXT_FIX if _CONTEXT.search(detail) else None
+    return f"{place.who} refused the request (HTTP {status}){said}", fix
 
 
 def _key_words(status: int, place: Place, said: str) -> tuple[str, str]:
