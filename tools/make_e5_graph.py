@@ -29,7 +29,9 @@ class Builder:
 
     nodes: list[onnx.NodeProto] = field(default_factory=list)
 
-    def add(self, operator: str, inputs: list[str], output: str, *, fused: bool = False, **attributes: object) -> str:
+    def add(
+        self, operator: str, inputs: list[str], output: str, *, fused: bool = False, **attributes: object
+    ) -> str:
         domain = FUSED if fused else ""
         self.nodes.append(helper.make_node(operator, inputs, [output], domain=domain, **attributes))
         return output
@@ -79,7 +81,11 @@ def make_graph() -> bytes:
     """The serialised model."""
     build = Builder()
     value = build.add(
-        "LayerNormalization", ["embeddings", "emb.ln.w", "emb.ln.b"], "emb.out", epsilon=E5_SMALL.epsilon, axis=-1
+        "LayerNormalization",
+        ["embeddings", "emb.ln.w", "emb.ln.b"],
+        "emb.out",
+        epsilon=E5_SMALL.epsilon,
+        axis=-1,
     )
     for index in range(E5_SMALL.layers):
         value = build.layer(value, f"l{index}")
