@@ -9,6 +9,9 @@ import typer
 
 from aivax_cli import __version__
 from aivax_cli.cli.command import DebugOption, JsonOption, NoColorOption, QuietOption, command
+from aivax_cli.cli.gateways import gateways
+from aivax_cli.cli.init import init
+from aivax_cli.cli.schema import schema
 from aivax_cli.cli.usage import usage
 
 app = typer.Typer(
@@ -43,6 +46,9 @@ def _root(
     pass
 
 
+command(app, "init")(init)
+app.add_typer(gateways, name="gateways")
+command(app, "schema")(schema)
 command(app, "usage")(usage)
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -50,34 +50,65 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
     """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
-        own = inspect.signature(function, eval_str=True)
-        parameters = [parameter for key, parameter in own.parameters.items() if key != "session"]
-        shared = [
-            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=annotation)
-            for key, annotation in _SHARED.items()
-        ]
-
-        def run(ctx: typer.Context, **values: object) -> None:
-            above = ctx.find_root().params
-            flags = {key: bool(values.pop(key)) or bool(above.get(key)) for key in _SHARED}
-            screen = Screen(
-                json_output=flags["json_output"],
-                quiet=flags["quiet"],
-                no_color=flags["no_color"],
-                debug=flags["debug"],
-            )
-            session = Session(screen, _directory(above.get("directory")))
-            guard(screen, lambda: function(session, **values))
-
-        context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
-        keyword_only = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
-        run.__signature__ = inspect.Signature([context, *keyword_only, *shared])  # type: ignore[attr-defined]
-        run.__doc__ = function.__doc__
-        run.__name__ = function.__name__
-        app.command(name)(run)
+        app.command(name)(_runner(function))
         return function
 
     return register
+
+
+def group_default(group: typer.Typer) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Registers `function(session, …)` as what a group does when it is called without a command.
+
+    The function may take options, no arguments: those would be read as commands. Its docstring is the
+    group's help. Options given before a command of the group hold for that command too.
+    """
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        group.callback(invoke_without_command=True)(_runner(function, unless_command=True))
+        return function
+
+    return register
+
+
+def _runner(function: Callable[..., None], *, unless_command: bool = False) -> Callable[..., None]:
+    """What Typer calls: it has the function's own parameters and the shared ones, and makes the Session."""
+    own = inspect.signature(function, eval_str=True)
+    parameters = [parameter for key, parameter in own.parameters.items() if key != "session"]
+    shared = [
+        inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=annotation)
+        for key, annotation in _SHARED.items()
+    ]
+
+    def run(ctx: typer.Context, **values: object) -> None:
+        if unless_command and ctx.invoked_subcommand is not None:
+            return
+        above = _params_above(ctx)
+        flags = {key: bool(values.pop(key)) or any(params.get(key) for params in above) for key in _SHARED}
+        screen = Screen(
+            json_output=flags["json_output"],
+            quiet=flags["quiet"],
+            no_color=flags["no_color"],
+            debug=flags["debug"],
+        )
+        session = Session(screen, _directory(ctx.find_root().params.get("directory")))
+        guard(screen, lambda: function(session, **values))
+
+    context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+    keyword_only = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
+    run.__signature__ = inspect.Signature([context, *keyword_only, *shared])  # type: ignore[attr-defined]
+    run.__doc__ = function.__doc__
+    run.__name__ = function.__name__
+    return run
+
+
+def _params_above(ctx: typer.Context) -> list[dict[str, Any]]:
+    """The options given to the program and to the group, before the command's name."""
+    found = []
+    above = ctx.parent
+    while above is not None:
+        found.append(above.params)
+        above = above.parent
+    return found
 
 
 def _directory(given: object) -> Path:

@@ -20,6 +20,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+GATEWAY_NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+COLLECTION_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+
 STRATEGIES = ("Plain", "Concatenate", "UserRewrite", "FullRewrite", "QueryFunction")
 RERANKERS = ("fused", "rrf", "none")
 
@@ -87,7 +90,7 @@ CommandWords = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_le
 CollectionName = Annotated[
     str,
     _pattern(
-        r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        COLLECTION_NAME,
         "must be letters, digits, '.', '_' and '-', at most 64, the first a letter or digit",
     ),
 ]
@@ -223,7 +226,7 @@ class Gateway(Definition):
     name: Annotated[
         str,
         _pattern(
-            r"^[a-z0-9][a-z0-9._-]{0,63}$",
+            GATEWAY_NAME,
             "must be lower-case letters, digits, '.', '_' and '-', at most 64, the first a letter or digit",
         ),
     ]

@@ -76,11 +76,11 @@ class Workspace:
 
     def gateway_files(self) -> list[Path]:
         """Every gateway file, sound or not, by name."""
-        return _definitions(self.gateways_dir)
+        return definition_files(self.gateways_dir)
 
     def collection_files(self) -> list[Path]:
         """Every collection definition, sound or not, by name."""
-        return _definitions(self.collections_dir)
+        return definition_files(self.collections_dir)
 
     def providers(self) -> dict[str, Provider]:
         """The built-in providers and those of `aivax.yaml`. Raises DefinitionError when that is wrong."""
@@ -115,6 +115,12 @@ class Workspace:
             files = ", ".join(reading.shown_as for reading in matches)
             raise UsageError(f"'{reference}' names several gateways: {files}", fix="use the file's name")
         return _sound(matches[0])
+
+    def claimed_by(self, name: str) -> Path | None:
+        """The gateway file that has this name already, as file or as gateway; None when it is free."""
+        files = [file for file in self.gateway_files() if file.stem == name]
+        files += [reading.file for reading in self.readings() if reading.claim("name") == name]
+        return files[0] if files else None
 
     def load_only(self) -> LoadedGateway:
         """The workspace's gateway when there is exactly one. Raises UsageError otherwise."""
@@ -192,7 +198,8 @@ class Workspace:
         return stems[0] if stems else None
 
 
-def _definitions(folder: Path) -> list[Path]:
+def definition_files(folder: Path) -> list[Path]:
+    """The YAML files directly in a folder, by name; hidden ones are none."""
     if not folder.is_dir():
         return []
     return sorted(

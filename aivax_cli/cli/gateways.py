@@ -1,0 +1,259 @@
+"""`aivax gateways`: list, show, make and check gateways."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aivax_cli.cli.command import Session, command, group_default
+from aivax_cli.core.errors import AivaxError, Fault, UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from aivax_cli.core.types import ModelTarget
+    from aivax_cli.gateway.loading import GatewayReading
+    from aivax_cli.gateway.workspace import Workspace
+
+gateways = typer.Typer()
+
+
+@group_default(gateways)
+def list_gateways(session: Session) -> None:
+    """List the gateways of this workspace; show, make and check them."""
+    from aivax_cli.gateway.workspace import find_workspace
+
+    workspace = find_workspace(session.directory)
+    readings = list(workspace.readings())
+    if session.screen.json_output:
+        session.screen.data([_record(reading) for reading in readings])
+    elif readings:
+        session.screen.show(_table(readings))
+        for reading in readings:
+            if reading.faults:
+                more = len(reading.faults) - 1
+                rest = f" (and {more} more: aivax gateways validate)" if more else ""
+                session.screen.warn(f"{reading.faults[0]}{rest}")
+    else:
+        folder = workspace.shown(workspace.gateways_dir)
+        session.screen.note(f"No gateway in {folder}: `aivax gateways new NAME` makes one.")
+
+
+@command(gateways, "show")
+def show(
+    session: Session,
+    gateway: Annotated[
+        str, typer.Argument(metavar="NAME", help="File name, name, slug `name:final4` or full id.")
+    ],
+) -> None:
+    """Print a gateway with every default filled in, and where its instructions come from."""
+    from aivax_cli.gateway.providers import resolve_model
+    from aivax_cli.gateway.workspace import find_workspace
+    from aivax_cli.gateway.writing import resolved, to_yaml
+
+    workspace = find_workspace(session.directory)
+    loaded = workspace.load(gateway)
+    definition = resolved(loaded)
+    target = resolve_model(loaded.definition.model, workspace.providers(), loaded.definition.pricing)
+    source = loaded.instructions_file or (loaded.file if loaded.instructions else None)
+    instructions_from = workspace.shown(source) if source else None
+    if session.screen.json_output:
+        session.screen.data(
+            {
+                "file": workspace.shown(loaded.file),
+                "slug": loaded.definition.slug,
+                "instructions_from": instructions_from,
+                "endpoint": _endpoint(target),
+                "definition": definition,
+            }
+        )
+        return
+    session.screen.write(
+        f"# {workspace.shown(loaded.file)}, addressed as {loaded.definition.slug}\n"
+        f"# instructions: {instructions_from or 'none'}\n"
+        f"# endpoint: {_endpoint_line(target)}\n" + to_yaml(definition)
+    )
+
+
+@command(gateways, "new")
+def new(
+    session: Session,
+    name: Annotated[str, typer.Argument(help="Lower-case letters, digits, `.`, `_` and `-`.")],
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="`@provider/name`; the embedded model when left out.")
+    ] = None,
+    collection: Annotated[
+        str | None, typer.Option("--collection", "-c", help="The collection that grounds its answers.")
+    ] = None,
+) -> None:
+    """Write a new gateway to edit, with an id of its own and comments for every field."""
+    from aivax_cli.gateway.ids import new_id
+    from aivax_cli.gateway.schema import write_schema
+    from aivax_cli.gateway.templates import DEFAULT_MODEL, gateway_text
+    from aivax_cli.gateway.workspace import find_workspace
+
+    workspace = find_workspace(session.directory)
+    _check_new(workspace, name, model, collection)
+    identity = new_id()
+    text = gateway_text(
+        name=name, identity=identity, model=model or DEFAULT_MODEL, collection=collection, description=""
+    )
+    file = workspace.gateways_dir / f"{name}.yaml"
+    try:
+        workspace.gateways_dir.mkdir(exist_ok=True)
+        with file.open("x", encoding="utf-8") as written:
+            written.write(text)
+        write_schema(workspace.gateways_dir, "gateway")
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise AivaxError(
+            f"cannot write {workspace.shown(file)}: {reason}", fix="look at the folder"
+        ) from error
+    slug = f"{name}:{identity[-4:]}"
+    if session.screen.json_output:
+        session.screen.data({"file": workspace.shown(file), "name": name, "id": identity, "slug": slug})
+        return
+    session.screen.note(f"{workspace.shown(file)} is there, addressed as {name} or {slug}.")
+    session.screen.note(f"Edit it, then: aivax chat {name}")
+
+
+@command(gateways, "validate")
+def validate(
+    session: Session,
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FILE…]", help="Files or folders; the whole workspace when left out."),
+    ] = None,
+) -> None:
+    """Check definitions and report every fault with its file, line and field.
+
+    Without files: `aivax.yaml`, all gateways and all collections. Exits with 2 when anything is wrong.
+    """
+    from aivax_cli.gateway.workspace import Workspace, definition_files, find_workspace
+
+    given = [session.directory / file for file in files or ()]
+    try:
+        workspace = find_workspace(given[0].parent if given else session.directory)
+    except UsageError:
+        if not given:
+            raise
+        workspace = Workspace(given[0].parent)
+    workspace = Workspace(workspace.root, session.directory)
+    checked = [each for file in given for each in (definition_files(file) if file.is_dir() else [file])]
+    checked = checked if given else workspace.every_file()
+    faults = workspace.validate_all(checked)
+    _report(session, len(checked), faults)
+    if faults:
+        raise typer.Exit(UsageError.exit_code)
+
+
+def _report(session: Session, checked: int, faults: Sequence[Fault]) -> None:
+    screen = session.screen
+    if screen.json_output:
+        screen.data({"files": checked, "faults": [_fault_record(fault) for fault in faults]})
+        return
+    screen.write("".join(f"{fault}\n" for fault in faults))
+    broken = len({fault.file for fault in faults})
+    if faults:
+        screen.note(f"{_count(len(faults), 'fault')} in {broken} of {_count(checked, 'file')}")
+    else:
+        screen.note(f"{_count(checked, 'file')} checked, no faults")
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def _check_new(workspace: Workspace, name: str, model: str | None, collection: str | None) -> None:
+    """Refuses what would be a fault of the new file. Raises UsageError or NotFoundError."""
+    from aivax_cli.gateway.definition import COLLECTION_NAME, GATEWAY_NAME
+    from aivax_cli.gateway.ids import name_from
+    from aivax_cli.gateway.providers import resolve_model
+    from aivax_cli.gateway.secrets import looks_secret
+
+    if not re.fullmatch(GATEWAY_NAME, name):
+        near = name_from(name)
+        fix = f"for example: aivax gateways new {near}" if near else "choose another"
+        raise UsageError(f"'{name}' is no gateway name: lower-case letters, digits, '.', '_', '-'", fix=fix)
+    if collection is not None and not re.fullmatch(COLLECTION_NAME, collection):
+        raise UsageError(f"'{collection}' is no collection name", fix="use letters, digits, '.', '_' and '-'")
+    if model is not None and looks_secret(model):
+        raise UsageError("--model holds what looks like a key", fix='write "@provider/name"')
+    if model is not None:
+        resolve_model(model, workspace.providers())
+    if taken := workspace.claimed_by(name):
+        raise UsageError(f"'{name}' is already there: {workspace.shown(taken)}", fix="choose another name")
+
+
+def _record(reading: GatewayReading) -> dict[str, Any]:
+    definition = reading.definition
+    knowledge = definition.knowledge if definition else None
+    return {
+        "file": reading.shown_as,
+        "name": definition.name if definition else reading.claim("name"),
+        "id": definition.id if definition else reading.claim("id"),
+        "slug": definition.slug if definition else None,
+        "model": _model_name(reading),
+        "strategy": knowledge.strategy if knowledge else None,
+        "collections": knowledge.collections if knowledge else [],
+        "description": definition.description if definition else None,
+        "faults": [_fault_record(fault) for fault in reading.faults],
+    }
+
+
+def _fault_record(fault: Fault) -> dict[str, Any]:
+    return {"file": fault.file, "line": fault.line, "field": fault.field, "problem": fault.problem}
+
+
+def _model_name(reading: GatewayReading) -> str | None:
+    model = reading.definition.model if reading.definition else None
+    return model if model is None or isinstance(model, str) else f"{model.name} at {model.base_url}"
+
+
+def _table(readings: Sequence[GatewayReading]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("name", "slug", "model", "strategy", "collections", "description"):
+        table.add_column(title, overflow="fold")
+    for reading in readings:
+        record = _record(reading)
+        if reading.definition is None:
+            count = _count(len(reading.faults), "fault")
+            table.add_row(Text(reading.file.stem), Text("broken", style="red"), "", "", "", Text(count))
+            continue
+        cells = (
+            record["name"],
+            record["slug"],
+            record["model"],
+            record["strategy"] or "–",
+            ", ".join(record["collections"]) or "–",
+            record["description"],
+        )
+        table.add_row(*(Text(cell) for cell in cells))
+    return table
+
+
+def _endpoint(target: ModelTarget) -> dict[str, Any]:
+    return {
+        "model": target.name,
+        "base_url": target.base_url or None,
+        "api_key_env": target.api_key_env,
+        "api_key_command": target.api_key_command,
+        "free": target.free,
+    }
+
+
+def _endpoint_line(target: ModelTarget) -> str:
+    if not target.base_url:
+        return f"{target.name}, the embedded engine"
+    if target.api_key_command:
+        key = f"key from the command {target.api_key_command[0]}"
+    else:
+        key = f"key from {target.api_key_env}" if target.api_key_env else "no key"
+    return f"{target.base_url}, {key}"
