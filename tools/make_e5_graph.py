@@ -9,12 +9,12 @@ Output: `hidden` float32 (texts, tokens, 384).
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from aivax_cli.retrieval.embedding import graph
 from aivax_cli.retrieval.embedding.graph import E5_SMALL, GRAPH_FILE, Initialiser, initialisers
@@ -91,9 +91,9 @@ def make_graph() -> bytes:
         value = build.layer(value, f"l{index}")
     build.nodes[-1].output[0] = "hidden"
     constants = [
-        numpy_helper.from_array(np.array([-1], np.int64), "last_axis"),
-        numpy_helper.from_array(np.array(1 / 127, np.float32), "step"),
-        numpy_helper.from_array(np.array(128, np.uint8), "middle"),
+        helper.make_tensor("last_axis", TensorProto.INT64, [1], [-1]),
+        helper.make_tensor("step", TensorProto.FLOAT, [], [1 / 127]),
+        helper.make_tensor("middle", TensorProto.UINT8, [], [128]),
     ]
     float_shape = ["texts", "tokens", E5_SMALL.hidden]
     network = helper.make_graph(
@@ -114,4 +114,4 @@ def make_graph() -> bytes:
 if __name__ == "__main__":
     target = Path(graph.__file__).with_name(GRAPH_FILE)
     target.write_bytes(make_graph())
-    print(f"{target}: {target.stat().st_size:,} bytes")
+    sys.stdout.write(f"{target}: {target.stat().st_size:,} bytes\n")

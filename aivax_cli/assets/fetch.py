@@ -22,6 +22,7 @@ OnBytes = Callable[[int, int | None], None]
 
 _Result = TypeVar("_Result")
 _RETRIED_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504})
+_CREDENTIALS_WANTED: Final = frozenset({401, 403, 407})
 _LONGEST_WAIT_S: Final = 30.0
 
 
@@ -245,11 +246,7 @@ def _unreachable(host: str, error: Exception) -> UnreachableError:
 
 
 def _refused(url: str, error: _RefusedError) -> AssetError:
-    if error.status in (
-        HTTPStatus.UNAUTHORIZED,
-        HTTPStatus.FORBIDDEN,
-        HTTPStatus.PROXY_AUTHENTICATION_REQUIRED,
-    ):
+    if error.status in _CREDENTIALS_WANTED:
         return AssetError(f"{masked(url)} answered HTTP {error.status}", fix="check the index's credentials")
     return AssetError(f"{masked(url)} answered HTTP {error.status}")
 

@@ -54,7 +54,7 @@ class Gatherer:
     def _verified(
         self, asset: Asset, source: Source, on_bytes: OnBytes, *, is_last: bool
     ) -> tuple[Path, str]:
-        """Fetches and hashes; bytes left by an earlier attempt get one attempt without them when it is wrong."""
+        """Fetches and hashes. A wrong file that began with earlier bytes is fetched once more."""
         target = self.unfinished(asset)
         resumed = target.exists()
         self._fetch(asset, source, target, on_bytes, is_last=is_last)

@@ -185,10 +185,11 @@ class AssetStore:
         return self.cache_dir / "assets" / asset.file_name
 
     def _report(self, asset: Asset) -> Callable[[int, int | None], None]:
-        report = self._progress
-        if report is None:
-            return lambda done, total: None
-        return lambda done, total: report(asset.name, done, total)
+        def report(done: int, total: int | None) -> None:
+            if self._progress is not None:
+                self._progress(asset.name, done, total)
+
+        return report
 
     def _stamped(self, asset: Asset) -> bool:
         """Whether the file is the one that was verified: same size, same time of change, same hash."""

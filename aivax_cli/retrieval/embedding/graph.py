@@ -158,7 +158,7 @@ def _read_converted(shape: Shape, path: Path) -> dict[str, NDArray[Any]] | None:
         return None
     if len(data) != length + _CHECKSUM_BYTES:
         return None
-    if zlib.crc32(data[:length]) != int.from_bytes(data[length:].tobytes(), "little"):
+    if zlib.crc32(data[:length].data) != int.from_bytes(data[length:].tobytes(), "little"):
         return None
     return {
         tensor.name: data[start : start + tensor.bytes].view(tensor.type).reshape(tensor.shape)
@@ -179,7 +179,7 @@ def _write_converted(tensors: Mapping[str, NDArray[Any]], shape: Shape, path: Pa
         unfinished = Path(file.name)
         try:
             file.write(data.data)
-            file.write(zlib.crc32(data).to_bytes(_CHECKSUM_BYTES, "little"))
+            file.write(zlib.crc32(data.data).to_bytes(_CHECKSUM_BYTES, "little"))
             file.close()
             unfinished.replace(path)
         except BaseException:

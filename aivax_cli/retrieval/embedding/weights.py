@@ -18,6 +18,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -148,14 +149,14 @@ class _Reader:
 
     @staticmethod
     def _pieces(blob: bytes, offsets: NDArray[np.uint32]) -> list[str]:
-        """Cuts the pieces out of one decoded text: decoding 250,000 by themselves takes three times as long."""
+        """Cuts the pieces out of one decoded text: decoding each of 250,000 by itself takes longer."""
         import numpy as np
 
         starts_character = (np.frombuffer(blob, np.uint8) & 0xC0) != 0x80
         characters_before = np.concatenate([[0], np.cumsum(starts_character)])
         bounds: list[int] = characters_before[offsets].tolist()
         text = blob.decode()
-        return [text[start:end] for start, end in zip(bounds, bounds[1:], strict=False)]
+        return [text[start:end] for start, end in pairwise(bounds)]
 
     def _folds(self) -> dict[int, str]:
         count, length = self._take("iI")
@@ -181,7 +182,7 @@ class _Reader:
         return tensors
 
     def _take(self, layout: str) -> tuple[int, ...]:
-        values = struct.unpack_from("<" + layout, self._data, self._at)
+        values = struct.unpack_from("<" + layout, self._data.data, self._at)
         self._at += struct.calcsize("<" + layout)
         return values
 
