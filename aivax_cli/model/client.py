@@ -72,7 +72,7 @@ class HttpChatModel:
         self._timeouts = timeouts or Timeouts()
         self._dialects: dict[str, wire.Dialect] = {}
         self._command_keys: dict[tuple[str, ...], str | None] = {}
-        self._client: httpx.AsyncClient | None = None
+        self._clients: dict[bool, httpx.AsyncClient] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __aenter__(self) -> Self:
@@ -83,9 +83,10 @@ class HttpChatModel:
 
     async def aclose(self) -> None:
         """Closes the connections. The model can be used again afterwards."""
-        client, self._client = self._client, None
-        if client is not None and self._loop is asyncio.get_running_loop():
-            await client.aclose()
+        clients, self._clients = self._clients, {}
+        if self._loop is asyncio.get_running_loop():
+            for client in clients.values():
+                await client.aclose()
 
     async def stream(self, call: ModelCall) -> AsyncGenerator[ModelItem, None]:
         """See `core.ports.ChatModel.stream`."""
@@ -153,7 +154,7 @@ class HttpChatModel:
         target = exchange.call.target
         while True:
             dialect = self._dialects.get(target.base_url, wire.Dialect())
-            refused = await exchange.open(self._http(), dialect, key)
+            refused = await exchange.open(self._http(target.base_url), dialect, key)
             if refused is None:
                 return
             status, headers, body = refused
@@ -164,21 +165,28 @@ class HttpChatModel:
                 raise failures.status_error(status, headers, body, exchange.place)
             self._dialects[target.base_url] = simpler
 
-    def _http(self) -> httpx.AsyncClient:
+    def _http(self, base_url: str) -> httpx.AsyncClient:
+        """The pool for https or for plain http: that needs no certificates, which take 35 ms to load."""
+        import ssl
+
         import httpx
 
         loop = asyncio.get_running_loop()
-        if self._client is None or self._loop is not loop:
+        if self._loop is not loop:
+            self._clients, self._loop = {}, loop
+        secure = not base_url.lower().startswith("http://")
+        client = self._clients.get(secure)
+        if client is None:
             # Loopback is never behind a proxy, whatever the environment says.
             loopback = ("all://127.0.0.1", "all://localhost", "all://[::1]")
-            self._client = httpx.AsyncClient(
+            client = self._clients[secure] = httpx.AsyncClient(
+                verify=True if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
                 timeout=httpx.Timeout(self._timeouts.read_s, connect=self._timeouts.connect_s, pool=None),
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
                 mounts=dict.fromkeys(loopback, None),
                 follow_redirects=False,
             )
-            self._loop = loop
-        return self._client
+        return client
 
 
 class _Tries:

@@ -40,9 +40,15 @@ class Place:
 
     @classmethod
     def of(cls, target: ModelTarget, url: str, key: str | None) -> Place:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        port = f":{parts.port}" if parts.port else ""
+        """Raises ModelError when the address cannot be one."""
+        try:
+            parts = urlsplit(url)
+            host = parts.hostname or ""
+            port = f":{parts.port}" if parts.port else ""
+        except ValueError as error:
+            raise ModelError(
+                f"the base_url of {target.label} is no address that can be called", fix=_BASE_URL_FIX
+            ) from error
         secrets = tuple(secret for secret in (key, parts.password) if secret)
         return cls(
             who="the local model" if target.provider == "local" else target.provider or host,
@@ -160,8 +166,8 @@ def _status_words(
         return f"{place.who} failed (HTTP {status}){said}", None
     if status == 402:
         return f"{place.who} wants to be paid first (HTTP 402){said}", "add credit to the account"
-    fix = _CONTEXT_FIX if _CONTEXT.search(detail) else None
-    return f"{place.who} refused the request (HTTP {status}){said}", fix
+    too_long = _CONTEXT.search(detail) is not None
+    return f"{place.who} refused the request (HTTP {status}){said}", _CONTEXT_FIX if too_long else None
 
 
 def _key_words(status: int, place: Place, said: str) -> tuple[str, str]:

@@ -28,12 +28,14 @@ Ending = Literal["finish", "cut", "reset", "stall"]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request as it arrived. Header names are lower case; `body` is the parsed JSON."""
+    """One request as it arrived. Header names are lower case; `body` is the parsed JSON; `port` is the
+    client's, which tells connections apart."""
 
     method: str
     path: str
     headers: Mapping[str, str]
     body: Any
+    port: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +284,7 @@ class _Handler(BaseHTTPRequestHandler):
             body = json.loads(raw) if raw else None
         except ValueError:
             body = raw
-        answer = self.owner.take(Request(self.command, self.path, headers, body))
+        answer = self.owner.take(Request(self.command, self.path, headers, body, self.client_address[1]))
         try:
             self._send(answer)
         except OSError:  # the client went away, which is what some tests are about
