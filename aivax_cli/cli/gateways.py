@@ -180,7 +180,7 @@ def _check_new(workspace: Workspace, name: str, model: str | None, collection: s
         fix = f"for example: aivax gateways new {near}" if near else "choose another"
         raise UsageError(f"'{name}' is no gateway name: lower-case letters, digits, '.', '_', '-'", fix=fix)
     if collection is not None and not re.fullmatch(COLLECTION_NAME, collection):
-        raise UsageError(f"'{collection}' is no collection name", fix="use letters, digits, '.', '_' and '-'")
+        raise UsageError(f"'{collection}' is no collection name", fix="use no '/' and no space at its ends")
     if model is not None and looks_secret(model):
         raise UsageError("--model holds what looks like a key", fix='write "@provider/name"')
     if model is not None:

@@ -21,7 +21,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 GATEWAY_NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
-COLLECTION_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+# The index's own rule for names: it maps what its stores do not take.
+COLLECTION_NAME = r"^[^\s/\\\x00-\x1f\x7f](?:[^/\\\x00-\x1f\x7f]{0,126}[^\s/\\\x00-\x1f\x7f])?$"
 
 STRATEGIES = ("Plain", "Concatenate", "UserRewrite", "FullRewrite", "QueryFunction")
 RERANKERS = ("fused", "rrf", "none")
@@ -91,7 +92,7 @@ CollectionName = Annotated[
     str,
     _pattern(
         COLLECTION_NAME,
-        "must be letters, digits, '.', '_' and '-', at most 64, the first a letter or digit",
+        "must be 1 to 128 printable characters without '/' or a space at either end",
     ),
 ]
 StrategyField = Annotated[

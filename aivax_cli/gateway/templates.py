@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from aivax_cli.gateway.schema import schema_file_name
-from aivax_cli.gateway.yamltree import read_tree
+from aivax_cli.gateway.yamltree import SyntaxTrouble, read_tree
 
 DEFAULT_MODEL = "@local/qwen2.5-coder-0.5b"
 
@@ -136,4 +136,8 @@ def _quoted(text: str) -> str:
 
 def _as_text(name: str) -> str:
     """A name plain where YAML reads it as text, else quoted: `123` and `no` are not text."""
-    return name if read_tree(name).value == name else _quoted(name)
+    try:
+        plain = read_tree(f"[{name}]").value == [name]
+    except SyntaxTrouble:
+        plain = False
+    return name if plain else _quoted(name)
