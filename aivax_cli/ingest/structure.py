@@ -9,7 +9,7 @@ only below a paragraph of one line, because `---` is more often a rule.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,6 +33,9 @@ _BREAKS: Final = re.compile(
     r"^(?:(?P<blank>(?:[ \t]*\n)+)"
     r"|[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*(?P<fence>`{3,}|~{3,})(?P<info>[^\n]*)$)",
     re.MULTILINE,
+)
+_FENCES: Final = re.compile(
+    r"^[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*(?P<fence>`{3,}|~{3,})(?P<info>[^\n]*)$", re.MULTILINE
 )
 _CLOSING_HASHES: Final = re.compile(r"(?:^|[ \t]+)#+[ \t]*$")
 _PARAGRAPH: Final = re.compile(r" {0,3}(?![-*+>|#=<]|\d{1,9}[.)][ \t]|`{3}|~{3})\S")
@@ -99,6 +102,23 @@ def blocks(text: str) -> list[tuple[int, int]]:
     if start < len(text):
         found.append((start, len(text)))
     return found
+
+
+def outside_fences(text: str, rewrite: Callable[[str], str]) -> str:
+    """`text` with `rewrite` done to all but its fenced code."""
+    parts: list[str] = []
+    start, fence = 0, ""
+    for mark in _FENCES.finditer(text):
+        after = _fence_after(fence, mark)
+        if not fence and after:
+            parts.append(rewrite(text[start : mark.start()]))
+            start = mark.start()
+        elif fence and not after:
+            parts.append(text[start : mark.end()])
+            start = mark.end()
+        fence = after
+    rest = text[start:]
+    return "".join([*parts, rest if fence else rewrite(rest)])
 
 
 def _headings(text: str) -> Iterator[Heading]:

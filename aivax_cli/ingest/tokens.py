@@ -59,4 +59,3 @@ def _estimate(text: str) -> int:
         else:
             total += (len(piece) + 4) // 5
     return total
-
