@@ -147,15 +147,23 @@ class Parameters(Definition):
     """Sampling parameters, sent to the model as they are. Unset ones are not sent."""
 
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    """How freely the next word is chosen; 0 takes the likeliest."""
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Only the likeliest words that together have this probability are considered."""
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    """Above 0: words that already occurred become less likely."""
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    """Above 0: words become less likely with every time they occurred."""
     seed: int | None = None
+    """The same seed gives the same answer, as far as the endpoint can."""
     stop: StopTexts | None = None
     """One text, or a list of texts, at which the answer ends."""
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    """The longest answer, in tokens."""
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] | None = None
+    """How much a reasoning model thinks before it answers."""
     verbosity: Literal["low", "medium", "high"] | None = None
+    """How much a model says, for models that can be told."""
     extra_body: dict[str, JsonValue] = Field(default_factory=dict)
     """Any further fields of the request body, for endpoints with extensions."""
 
@@ -247,9 +255,13 @@ class Gateway(Definition):
     prefill: str | None = None
     """Text the answer begins with. The endpoint must be one that continues an assistant message."""
     parameters: Parameters = Field(default_factory=Parameters)
+    """Sampling parameters."""
     knowledge: Knowledge | None = None
+    """The collections that ground the answers. Without it the model answers from itself alone."""
     rewrite: Rewrite = Field(default_factory=Rewrite)
+    """Who rewrites questions into search terms, for the strategies that rewrite."""
     pricing: Pricing | None = None
+    """What the model costs."""
 
     @field_validator("prompt_template")
     @classmethod
@@ -276,7 +288,7 @@ class Collection(Definition):
     name: CollectionName | None = None
     """The collection's name; the file's name when left out, and equal to it when given."""
     description: str = ""
-    """What the documents are about, in a line; QueryFunction tells it to the model."""
+    """What the documents are about, in a line."""
     sources: list[Annotated[str, Field(min_length=1)]] = Field(default_factory=list)
     """Files and folders that `aivax ingest --collection NAME` reads when none are given, relative to the
     workspace."""

@@ -181,6 +181,14 @@ def _validate(tree: Tree, model: type[D], kind: str) -> tuple[D | None, list[Tro
         return None, explain([e for e in errors if e["type"] != "both_instructions"], tree, _view(kind))
 
 
+def validate_text(text: str) -> tuple[Gateway | None, list[Trouble]]:
+    """A gateway written as YAML, or everything that is wrong in it."""
+    try:
+        return _validate(read_tree(text), Gateway, "gateway")
+    except SyntaxTrouble as stop:
+        return None, [stop.trouble]
+
+
 def _both_instructions(tree: Tree) -> list[Trouble]:
     """Looked for here and not by the model, whose check waits until every field is right by itself."""
     path: FieldPath = ("instructions_file",)
