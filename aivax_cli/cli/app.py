@@ -9,9 +9,14 @@ import typer
 
 from aivax_cli import __version__
 from aivax_cli.cli.command import DebugOption, JsonOption, NoColorOption, QuietOption, command
+from aivax_cli.cli.complete import complete
+from aivax_cli.cli.doctor import doctor
 from aivax_cli.cli.gateways import gateways
+from aivax_cli.cli.ingest import ingest
 from aivax_cli.cli.init import init
+from aivax_cli.cli.models import models
 from aivax_cli.cli.schema import schema
+from aivax_cli.cli.search import search
 from aivax_cli.cli.usage import usage
 
 app = typer.Typer(
@@ -47,9 +52,14 @@ def _root(
 
 
 command(app, "init")(init)
+command(app, "ingest")(ingest)
+command(app, "search")(search)
+command(app, "complete")(complete)
 app.add_typer(gateways, name="gateways")
 command(app, "schema")(schema)
+app.add_typer(models, name="models")
 command(app, "usage")(usage)
+command(app, "doctor")(doctor)
 
 
 def main() -> None:

@@ -1,0 +1,128 @@
+"""`aivax complete`: one turn, for scripts."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aivax_cli.cli.command import Session
+from aivax_cli.core.errors import NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from aivax_cli.core.types import Conversation
+    from aivax_cli.gateway.workspace import LoadedGateway, Workspace
+
+_NEAR = 0.75
+"""How alike a single word and a gateway's name must be for the word to be a slip of the name."""
+
+
+def complete(
+    session: Session,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[GATEWAY] [PROMPT]",
+            help="With one gateway its name may be left out. Text on stdin goes below the prompt.",
+            show_default=False,
+        ),
+    ] = None,
+    gateway: Annotated[
+        str | None, typer.Option("--gateway", "-g", help="The gateway; then the argument is the prompt.")
+    ] = None,
+    messages: Annotated[
+        str | None,
+        typer.Option("--messages", metavar="FILE|-", help="A conversation: a JSON array of OpenAI messages."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the gateway for this turn."),
+    ] = None,
+    cost: Annotated[bool, typer.Option("--cost", help="Show the table of what the turn cost.")] = False,
+) -> None:
+    """Ask a gateway one question and print the answer.
+
+    `aivax complete my-gateway "Qual a capital da França?"`
+
+    `git diff | aivax complete my-gateway "Summarise this change" --json`
+    """
+    import asyncio
+
+    from aivax_cli.gateway.overrides import with_settings
+    from aivax_cli.gateway.workspace import find_workspace
+
+    workspace = find_workspace(session.directory)
+    chosen, prompt = _addressed(workspace, gateway, list(words or ()))
+    if settings:
+        chosen = replace(chosen, definition=with_settings(chosen.definition, settings))
+    conversation = _conversation(prompt, messages)
+    incomplete = asyncio.run(_run(session, workspace, chosen, conversation, cost=cost))
+    if incomplete is not None:
+        session.screen.warn(f"the answer is incomplete: {incomplete}")
+        raise typer.Exit(1)
+
+
+def _addressed(
+    workspace: Workspace, gateway: str | None, words: list[str]
+) -> tuple[LoadedGateway, str | None]:
+    """Which of the words names the gateway, and which is the prompt."""
+    if gateway is not None:
+        if len(words) > 1:
+            raise UsageError("with --gateway there is one argument, the prompt", fix="put it in quotes")
+        return workspace.load(gateway), words[0] if words else None
+    if len(words) > 2:
+        raise UsageError(f"{len(words)} arguments were given", fix="put the prompt in quotes")
+    if len(words) == 2:
+        return workspace.load(words[0]), words[1]
+    if not words:
+        return workspace.load_only(), None
+    return _named_or_asked(workspace, words[0])
+
+
+def _named_or_asked(workspace: Workspace, word: str) -> tuple[LoadedGateway, str | None]:
+    """One argument alone: a gateway's name where there is such a gateway, else the prompt."""
+    try:
+        return workspace.load(word), None
+    except NotFoundError:
+        names = [file.stem for file in workspace.gateway_files()]
+        is_slip = " " not in word and difflib.get_close_matches(word, names, n=1, cutoff=_NEAR)
+        if is_slip or (" " not in word and len(names) != 1):
+            raise
+    return workspace.load_only(), word
+
+
+def _conversation(prompt: str | None, messages: str | None) -> Conversation:
+    from aivax_cli.cli.conversation_input import messages_conversation, piped_text, prompt_conversation
+
+    if messages is None:
+        return prompt_conversation(prompt, piped_text(sys.stdin))
+    if prompt is not None:
+        raise UsageError("--messages and a prompt exclude each other", fix="put the prompt into the messages")
+    return messages_conversation(messages)
+
+
+async def _run(
+    session: Session, workspace: Workspace, gateway: LoadedGateway, conversation: Conversation, *, cost: bool
+) -> str | None:
+    """Runs the turn and shows it; returns why the answer is incomplete, if it is."""
+    from aivax_cli.render.answer_json import turn_object
+    from aivax_cli.render.turn_view import show_turn
+    from aivax_cli.wiring import download_progress, open_gateway
+
+    screen = session.screen
+    async with open_gateway(workspace, gateway, on_download=download_progress(screen.note)) as runtime:
+        result = await show_turn(
+            screen,
+            runtime.turn(conversation),
+            cost_table=cost,
+            question=conversation[-1].content,
+            root=workspace.root,
+        )
+    if result is None:
+        return "the turn ended without a result"
+    if screen.json_output:
+        screen.data(turn_object(result))
+    return result.incomplete

@@ -1,0 +1,49 @@
+"""`aivax search`: what a collection holds on a question."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from aivax_cli.cli.command import Session
+
+
+def search(
+    session: Session,
+    collection: Annotated[str, typer.Argument(help="The collection to search.", show_default=False)],
+    terms: Annotated[
+        list[str],
+        typer.Argument(metavar="TERM...", help="Several terms are a ranked union.", show_default=False),
+    ],
+    top: Annotated[int, typer.Option(min=1, max=128, help="The most passages.")] = 5,
+    min_score: Annotated[
+        float, typer.Option(min=0, max=0.99, help="Leave out passages under this score.")
+    ] = 0.0,
+    reranker: Annotated[str, typer.Option(help="How both sides become one ranking.")] = "fused",
+    full: Annotated[bool, typer.Option("--full", help="Show whole passages.")] = False,
+) -> None:
+    """Search a collection without asking a model.
+
+    `aivax search kb "how is the cost computed?"`
+    """
+    from aivax_cli.core.types import RetrievalLimits
+    from aivax_cli.gateway.workspace import find_workspace
+    from aivax_cli.render.answer_json import source_object
+    from aivax_cli.render.hits import hits_view
+    from aivax_cli.wiring import asset_store, download_progress, knowledge_base
+
+    screen = session.screen
+    workspace = find_workspace(session.directory)
+    base = knowledge_base(workspace, asset_store(on_progress=download_progress(screen.note)))
+    try:
+        found = base.search([collection], terms, RetrievalLimits(top, min_score, reranker)).passages
+    finally:
+        base.close()
+    if screen.json_output:
+        hits = [{"rank": hit.rank, **source_object(hit)} for hit in found]
+        screen.data({"collection": collection, "search_terms": terms, "hits": hits})
+    elif found:
+        screen.show(hits_view(found, root=workspace.root, full=full))
+    else:
+        screen.note("nothing matches")

@@ -1,0 +1,204 @@
+"""The composition root: the one place that chooses adapters and hands them to a turn.
+
+Heavy imports are inside the functions, so that a command loads what it needs and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aivax_cli.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from aivax_cli.assets.store import AssetStore, Progress
+    from aivax_cli.core.events import Event
+    from aivax_cli.core.ports import ChatModel, Ledger, PriceBook, Retriever, TokenCounter
+    from aivax_cli.core.types import Charge, Conversation, ModelTarget, Retrieval
+    from aivax_cli.gateway.definition import Gateway
+    from aivax_cli.gateway.workspace import LoadedGateway, Workspace
+    from aivax_cli.model.local import LocalEngine
+    from aivax_cli.retrieval.embedding.base import Embedder
+    from aivax_cli.retrieval.search import KnowledgeBase
+    from aivax_cli.turn import TurnPlan
+    from aivax_cli.usage.meter import Meter
+
+
+def asset_store(
+    environ: Mapping[str, str] = os.environ, *, on_progress: Progress | None = None
+) -> AssetStore:
+    """The user's store of downloaded files."""
+    from aivax_cli.assets.store import AssetStore
+
+    return AssetStore.from_environment(environ, on_progress)
+
+
+def built_in_embedder(store: AssetStore) -> Embedder:
+    """multilingual-e5-small on this machine; loaded when the first text is embedded."""
+    from aivax_cli.retrieval.embedding.e5 import E5Embedder
+
+    return E5Embedder.from_store(store)
+
+
+def knowledge_base(workspace: Workspace, store: AssetStore) -> KnowledgeBase:
+    """The workspace's collections, for searching. The caller closes it."""
+    from aivax_cli.retrieval.search import KnowledgeBase
+
+    return KnowledgeBase(workspace.state_dir, built_in_embedder(store))
+
+
+def ledger(workspace: Workspace) -> Ledger:
+    """The workspace's ledger; its file is made at the first charge."""
+    from aivax_cli.usage.ledger import SqliteLedger
+
+    return SqliteLedger(workspace.state_dir / "ledger.db")
+
+
+def local_engine(store: AssetStore, environ: Mapping[str, str] = os.environ) -> LocalEngine:
+    """Runs `@local/…`; starts nothing before the first call. The caller closes it."""
+    from aivax_cli.model.local import LocalEngine
+
+    return LocalEngine(store.path, environ)
+
+
+@dataclass(slots=True)
+class GatewayRuntime:
+    """An open gateway: asks it as often as wanted, with models, indexes and connections kept ready."""
+
+    gateway: LoadedGateway
+    _workspace: Workspace
+    _chat: ChatModel
+    _prices: PriceBook
+    _counter: TokenCounter
+    _ledger: Ledger
+    _base: KnowledgeBase
+    _meter: Meter | None = None
+
+    @property
+    def charges(self) -> tuple[Charge, ...]:
+        """The charges of the latest turn, also of one that was interrupted or failed."""
+        return self._meter.charges if self._meter else ()
+
+    def turn(self, conversation: Conversation) -> AsyncGenerator[Event, None]:
+        """The events of one turn; see `turn.run_turn`."""
+        from aivax_cli.gateway.ids import new_id
+        from aivax_cli.turn import Ports, run_turn
+        from aivax_cli.usage.meter import Meter
+
+        self._meter = Meter(
+            self._chat,
+            self._prices,
+            self._counter,
+            self._ledger,
+            turn_id=new_id(),
+            gateway=self.gateway.definition.name,
+        )
+        return run_turn(self._plan(), conversation, Ports(self._meter, self._retriever()))
+
+    def changed(self, definition: Gateway) -> None:
+        """Later turns use this definition. Raises UsageError or NotFoundError when its models are unknown."""
+        from dataclasses import replace
+
+        gateway = replace(self.gateway, definition=definition)
+        plan_turn(gateway, self._workspace)
+        self.gateway = gateway
+
+    async def search(self, terms: Sequence[str]) -> Retrieval:
+        """What the gateway's collections hold on these terms. Raises UsageError without collections."""
+        from aivax_cli.core.types import RetrievalLimits
+
+        retriever, knowledge = self._retriever(), self.gateway.definition.knowledge
+        if retriever is None or knowledge is None:
+            raise UsageError(
+                f"gateway '{self.gateway.definition.name}' has no collections",
+                fix="name some under knowledge.collections",
+            )
+        limits = RetrievalLimits(knowledge.top, knowledge.min_score, knowledge.reranker, knowledge.max_tokens)
+        return await retriever.retrieve(terms, limits)
+
+    def _plan(self) -> TurnPlan:
+        return plan_turn(self.gateway, self._workspace)
+
+    def _retriever(self) -> Retriever | None:
+        from aivax_cli.retrieval.search import CollectionSearch
+
+        knowledge = self.gateway.definition.knowledge
+        return CollectionSearch(self._base, knowledge.collections) if knowledge else None
+
+
+def plan_turn(gateway: LoadedGateway, workspace: Workspace) -> TurnPlan:
+    """A gateway with its models found. Raises UsageError or NotFoundError when one is unknown."""
+    from aivax_cli.turn import TurnPlan
+
+    definition = gateway.definition
+    return TurnPlan(
+        gateway=definition,
+        instructions=gateway.instructions,
+        target=_target(gateway, workspace),
+        rewriter=_rewriter(gateway, workspace),
+    )
+
+
+def _target(gateway: LoadedGateway, workspace: Workspace) -> ModelTarget:
+    from aivax_cli.gateway.providers import resolve_model
+
+    return resolve_model(gateway.definition.model, workspace.providers(), gateway.definition.pricing)
+
+
+def _rewriter(gateway: LoadedGateway, workspace: Workspace) -> ModelTarget:
+    """The first of the pool; the gateway's own model where there is none."""
+    from aivax_cli.gateway.providers import resolve_model
+
+    pool = gateway.definition.rewrite.models
+    return resolve_model(pool[0], workspace.providers()) if pool else _target(gateway, workspace)
+
+
+@asynccontextmanager
+async def open_gateway(
+    workspace: Workspace,
+    gateway: LoadedGateway,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    on_download: Progress | None = None,
+) -> AsyncIterator[GatewayRuntime]:
+    """A gateway ready for turns. Everything it started ends with the block.
+
+    Nothing is loaded or started before a turn needs it. Raises UsageError or NotFoundError when the
+    gateway's models are unknown.
+    """
+    from aivax_cli.model.client import HttpChatModel
+    from aivax_cli.model.tokens import TiktokenCounter
+    from aivax_cli.usage.price_book import GenaiPriceBook
+
+    plan_turn(gateway, workspace)
+    store = asset_store(environ, on_progress=on_download)
+    async with AsyncExitStack() as stack:
+        engine = stack.enter_context(local_engine(store, environ))
+        chat = await stack.enter_async_context(HttpChatModel(environ, local=engine))
+        base = knowledge_base(workspace, store)
+        stack.callback(base.close)
+        yield GatewayRuntime(
+            gateway,
+            workspace,
+            chat,
+            GenaiPriceBook(),
+            TiktokenCounter(store),
+            ledger(workspace),
+            base,
+        )
+
+
+def download_progress(tell: Callable[[str], None]) -> Progress:
+    """A progress callback that tells, once an asset, what is being downloaded and how large it is."""
+    told: set[str] = set()
+
+    def progress(name: str, _done: int, total: int | None) -> None:
+        if name not in told:
+            told.add(name)
+            size = f" ({total / 1e6:.0f} MB)" if total else ""
+            tell(f"downloading {name}{size}")
+
+    return progress
