@@ -64,4 +64,4 @@ command(app, "doctor")(doctor)
 
 def main() -> None:
     """Entry point of the `aivax` script."""
-    app()
+    app(prog_name="aivax")

@@ -1,0 +1,61 @@
+"""What `aivax doctor` finds, and what it looks at: shared by its checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from aivax_cli.core.types import ModelTarget
+    from aivax_cli.gateway.workspace import Workspace
+
+Status = Literal["ok", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the diagnosis. A warning will do for now; an error keeps something from working."""
+
+    status: Status
+    detail: str
+    fix: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """What is examined. `targets` are the models that the workspace's sound gateways call, each once."""
+
+    directory: Path
+    environ: Mapping[str, str]
+    cache_dir: Path
+    offline: bool
+    verify: bool
+    workspace: Workspace | None
+    targets: tuple[ModelTarget, ...]
+
+
+Check = Callable[[Patient], Iterable[Finding]]
+
+
+def ok(detail: str) -> Finding:
+    return Finding("ok", detail)
+
+
+def warning(detail: str, fix: str | None = None) -> Finding:
+    return Finding("warning", detail, fix)
+
+
+def error(detail: str, fix: str | None = None) -> Finding:
+    return Finding("error", detail, fix)
+
+
+def size(count: int) -> str:
+    """Bytes for people, in decimal units as disks are sold: `491.4 MB`."""
+    value = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            return f"{count} bytes" if unit == "bytes" else f"{value:.1f} {unit}"
+        value /= 1000
+    raise AssertionError
