@@ -4,16 +4,24 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: install demo test check docs lock clean
+# Prints a command as it would be typed, then runs it.
+run = printf '\n\033[1m$$ %s\033[0m\n' '$(1)' && PATH="$(CURDIR)/$(BIN):$$PATH" $(1)
+
+.PHONY: install demo test check docs lock
 
 install: $(INSTALLED)
 
 $(INSTALLED): requirements/dev.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "aivax needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12")'
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "aivax needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
+
+demo: install
+	@printf 'To repeat these commands by hand: source $(BIN)/activate\n'
+	@$(call run,aivax ingest ./docs --collection kb)
+	@$(call run,aivax complete demo "Which search strategy is the default?" --cost)
 
 test: install
 	$(BIN)/python -m pytest -n 2
@@ -23,6 +31,14 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/aivax gateways validate
+	@$(MAKE) --no-print-directory docs
+	git diff --exit-code --stat -- docs/cli.md docs/gateways.md
+
+# The documents that are made from the program itself.
+docs: install
+	$(BIN)/python -m aivax_cli.cli.reference docs/cli.md
+	$(BIN)/python -m aivax_cli.gateway.reference docs/gateways.md
 
 # Needs uv; the lock is what `make install` installs, hashes and all.
 lock:
