@@ -1,6 +1,6 @@
-"""The command reference, docs/cli.md, made from the program's own help.
+"""The documents that are made from the program itself: docs/cli.md and the tables of docs/gateways.md.
 
-`python -m aivax_cli.cli.reference docs/cli.md` writes it anew.
+`python -m aivax_cli.cli.reference` writes them anew; with `--check` it only says which are stale.
 """
 
 from __future__ import annotations
@@ -56,5 +56,26 @@ def _help(words: list[str]) -> str:
     return "\n".join(line.rstrip() for line in shown.stdout.strip("\n").splitlines()).strip("\n")
 
 
+def stale(docs: Path) -> dict[Path, str]:
+    """The generated pages below `docs` that are not what they should be, with what they should be."""
+    from aivax_cli.gateway.reference import renewed
+
+    gateways = docs / "gateways.md"
+    wanted = {docs / "cli.md": page(), gateways: renewed(gateways.read_text("utf-8"))}
+    return {
+        file: text for file, text in wanted.items() if not file.exists() or file.read_text("utf-8") != text
+    }
+
+
+def _main(arguments: list[str]) -> int:
+    found = stale(Path("docs"))
+    for file, text in found.items():
+        if "--check" in arguments:
+            sys.stderr.write(f"{file} is stale; write it anew: make docs\n")
+        else:
+            file.write_text(text, encoding="utf-8")
+    return 1 if found and "--check" in arguments else 0
+
+
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(page(), encoding="utf-8")
+    sys.exit(_main(sys.argv[1:]))
