@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from aivax_cli.core.errors import KnowledgeError, NotFoundError, unknown_name
 from aivax_cli.core.types import Passage, Retrieval, RetrievalLimits, Source
 from aivax_cli.retrieval import ranking
 from aivax_cli.retrieval.calibration import similarity
 from aivax_cli.retrieval.catalogue import Catalogue
+from aivax_cli.retrieval.indexes import VectorIndex, VectorIndexes
 from aivax_cli.retrieval.ranking import POOL, Hit
 from aivax_cli.retrieval.reader import Reader
 from aivax_cli.retrieval.records import Collection, StoredChunk
-from aivax_cli.retrieval.vectors import MatrixCache, NearestVectors
+from aivax_cli.retrieval.vectors import NearestVectors
 
 if TYPE_CHECKING:
     from aivax_cli.retrieval.embedding.base import Embedder
     from aivax_cli.retrieval.vectors import Vectors
-
-VectorIndex = Literal["auto", "exact", "chroma"]
 
 WIDEN = 4
 """How much further to look when too many of the nearest vectors are no longer in use."""
@@ -44,10 +43,9 @@ class KnowledgeBase:
         """`directory` is the workspace's `.aivax`. Nothing is opened before the first search."""
         self._directory = directory
         self._embedder = embedder
-        self._vector_index = vector_index
         self._catalogue: Catalogue | None = None
         self._lock = Lock()
-        self._matrices = MatrixCache()
+        self._indexes = VectorIndexes(directory, vector_index)
 
     def search(self, collections: Sequence[str], terms: Sequence[str], limits: RetrievalLimits) -> Retrieval:
         """The passages of several terms as a ranked union by best match.
@@ -59,20 +57,31 @@ class KnowledgeBase:
         if ranker is None:
             raise unknown_name("reranker", limits.reranker, ranking.RANKERS, otherwise="")
         distinct = list(dict.fromkeys(term.strip() for term in terms if term.strip()))
-        catalogue = self._open()
-        with catalogue.reading() as reader:
+        with self._open().reading() as reader:
             self._usable(reader, collections)
         if not distinct:
             return Retrieval((), 0, self._embedder.name)
         embedded = self._embedder.embed_queries(distinct)
-        with catalogue.reading() as reader:
+        with self._open().reading() as reader:
             usable = self._usable(reader, collections)
             evidence = self._evidence(reader, usable, distinct, embedded.vectors)
             ranked = ranking.union_by_best([ranker(one.dense, one.lexical) for one in evidence])
-            scored = _scores(ranked, evidence)
             names = {collection.id: collection.name for collection in usable}
-            passages = _select(_passages(reader, names, scored, limits), limits)
+            found = _passages(reader, names, _scores(ranked, evidence), limits)
+            passages = _select(found, limits)
         return Retrieval(passages, embedded.tokens, self._embedder.name)
+
+    def evidence(self, collection: str, term: str) -> tuple[Evidence, dict[Hit, str]]:
+        """What both sides find for one term before any ranking, and the document of each hit.
+
+        For benchmarks and for explaining a search. Raises as `search` does.
+        """
+        embedded = self._embedder.embed_queries([term])
+        with self._open().reading() as reader:
+            usable = self._usable(reader, [collection])
+            (found,) = self._evidence(reader, usable, [term], embedded.vectors)
+            chunks = _chunks(reader, {usable[0].id: collection}, [*found.dense, *found.lexical])
+        return found, {hit: chunk.document for hit, chunk in chunks.items()}
 
     def close(self) -> None:
         """Lets go of files and memory."""
@@ -80,6 +89,7 @@ class KnowledgeBase:
             if self._catalogue is not None:
                 self._catalogue.close()
             self._catalogue = None
+        self._indexes.close()
 
     def _open(self) -> Catalogue:
         with self._lock:
@@ -112,7 +122,7 @@ class KnowledgeBase:
         dense: list[dict[Hit, float]] = [{} for _ in terms]
         lexical: list[dict[Hit, float]] = [{} for _ in terms]
         for collection in collections:
-            nearest = self._nearest(reader, collection)
+            nearest = self._indexes.get(reader, collection)
             for place, found in enumerate(_dense(reader, collection, nearest, questions)):
                 dense[place].update(found)
             for place, term in enumerate(terms):
@@ -121,9 +131,6 @@ class KnowledgeBase:
                 lacking = [key for key in found if key not in dense[place]]
                 dense[place].update(_similarities(reader, collection, questions[place], lacking))
         return [Evidence(near, words) for near, words in zip(dense, lexical, strict=True)]
-
-    def _nearest(self, reader: Reader, collection: Collection) -> NearestVectors:
-        return self._matrices.get(reader, collection)
 
 
 class CollectionSearch:
@@ -222,18 +229,23 @@ def _passages(
 
     Rows are read a few at a time: most hits are never shown.
     """
-    hits = [(hit, value) for hit, value in scored.items() if value >= limits.min_score]
+    hits = [hit for hit, value in scored.items() if value >= limits.min_score]
     for start in range(0, len(hits), limits.top):
         some = hits[start : start + limits.top]
-        chunk_of: dict[Hit, int] = {}
-        for collection in names:
-            vectors = [number for (owner, number), _ in some if owner == collection and number > 0]
-            first = reader.first_chunks_of(collection, vectors)
-            chunk_of.update({(collection, number): chunk for number, chunk in first.items()})
-        chunk_of.update({hit: -hit[1] for hit, _ in some if hit[1] < 0})
-        chunks = reader.chunks(list(chunk_of.values()))
-        for hit, value in some:
-            yield chunks[chunk_of[hit]], names[hit[0]], value
+        chunks = _chunks(reader, names, some)
+        for hit in some:
+            yield chunks[hit], names[hit[0]], scored[hit]
+
+
+def _chunks(reader: Reader, collections: Iterable[int], hits: Sequence[Hit]) -> dict[Hit, StoredChunk]:
+    """The chunk of each hit: the first of those that share its vector."""
+    chunk_of: dict[Hit, int] = {hit: -hit[1] for hit in hits if hit[1] < 0}
+    for collection in collections:
+        vectors = [number for owner, number in hits if owner == collection and number > 0]
+        first = reader.first_chunks_of(collection, vectors)
+        chunk_of.update({(collection, number): chunk for number, chunk in first.items()})
+    rows = reader.chunks(list(chunk_of.values()))
+    return {hit: rows[chunk] for hit, chunk in chunk_of.items()}
 
 
 def _select(found: Iterator[tuple[StoredChunk, str, float]], limits: RetrievalLimits) -> tuple[Passage, ...]:

@@ -1,0 +1,111 @@
+"""Which vector index answers: an exact scan for small collections, Chroma from a measured size on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Literal
+
+from aivax_cli.core.errors import KnowledgeError
+from aivax_cli.retrieval.chroma import ChromaFailedError, ChromaFolder
+from aivax_cli.retrieval.names import chroma_name
+from aivax_cli.retrieval.reader import Reader
+from aivax_cli.retrieval.records import Collection
+from aivax_cli.retrieval.snapshots import SNAPSHOTS, sound_snapshot
+from aivax_cli.retrieval.vectors import Matrix, MatrixCache, NearestVectors
+
+if TYPE_CHECKING:
+    from aivax_cli.retrieval.vectors import Vectors
+
+VectorIndex = Literal["auto", "exact", "chroma"]
+
+EXACT_LIMIT = 50_000
+"""Chunks up to which `auto` scans."""
+
+
+class VectorIndexes:
+    """The vector indexes that a process has open, each collection's newest. Safe to share between threads."""
+
+    def __init__(self, directory: Path, choice: VectorIndex) -> None:
+        self._home = directory / SNAPSHOTS
+        self._choice = choice
+        self._matrices = MatrixCache()
+        self._lock = Lock()
+        self._open: dict[int, tuple[str, ChromaFolder]] = {}
+
+    def get(self, reader: Reader, collection: Collection) -> NearestVectors:
+        """The collection's vectors as `reader` sees them, or newer.
+
+        Raises KnowledgeError when Chroma was asked for by name and cannot be used; `auto` scans then.
+        """
+        small = self._choice == "auto" and collection.chunks <= EXACT_LIMIT
+        if self._choice == "exact" or small:
+            return self._matrices.get(reader, collection)
+        try:
+            chroma = self._chroma(collection)
+        except ChromaFailedError as error:
+            if self._choice == "chroma":
+                raise KnowledgeError(
+                    f"collection '{collection.name}': its vector index cannot be used ({error})",
+                    fix=f"ingest it again: aivax ingest FOLDER --collection {collection.name}",
+                ) from error
+            return self._matrices.get(reader, collection)
+        newer = self._matrices.get(reader, collection, collection.snapshot_last)
+        return _Snapshot(chroma, collection.snapshot_vectors, newer, reader, collection, self._matrices)
+
+    def close(self) -> None:
+        """Closes what is open."""
+        with self._lock:
+            for _, chroma in self._open.values():
+                chroma.close()
+            self._open = {}
+
+    def _chroma(self, collection: Collection) -> ChromaFolder:
+        with self._lock:
+            name, chroma = self._open.get(collection.id, ("", None))
+            if chroma is not None and name == collection.snapshot:
+                return chroma
+            folder = sound_snapshot(collection, self._home)
+            if folder is None:
+                raise ChromaFailedError("not there, or damaged")
+            newer = ChromaFolder(folder, chroma_name(collection.name), create=False)
+            if chroma is not None:
+                chroma.close()
+            self._open[collection.id] = (folder.name, newer)
+            return newer
+
+
+class _Snapshot:
+    """A Chroma snapshot together with the vectors that came after it."""
+
+    def __init__(
+        self,
+        chroma: ChromaFolder,
+        vectors: int,
+        newer: Matrix,
+        reader: Reader,
+        collection: Collection,
+        matrices: MatrixCache,
+    ) -> None:
+        self._chroma = chroma
+        self._vectors = vectors
+        self._newer = newer
+        self._reader = reader
+        self._collection = collection
+        self._matrices = matrices
+
+    @property
+    def size(self) -> int:
+        return self._vectors + self._newer.size
+
+    def nearest(self, questions: Vectors, count: int) -> list[dict[int, float]]:
+        """See `NearestVectors`. Scans when Chroma fails, or has been closed for a newer snapshot."""
+        try:
+            old = self._chroma.nearest(questions, min(count, self._vectors))
+        except ChromaFailedError:
+            return self._matrices.get(self._reader, self._collection).nearest(questions, count)
+        new = self._newer.nearest(questions, count)
+        return [
+            dict(sorted((a | b).items(), key=lambda hit: -hit[1])[:count])
+            for a, b in zip(old, new, strict=True)
+        ]
