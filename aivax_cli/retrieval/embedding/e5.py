@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from aivax_cli.retrieval.embedding.base import Embedded
-from aivax_cli.retrieval.embedding.graph import E5_SMALL, load_session, pipeline_fingerprint
+from aivax_cli.retrieval.embedding.graph import E5_SMALL, Network, load_network, pipeline_fingerprint
 from aivax_cli.retrieval.embedding.weights import E5Weights
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class _Model:
 
     weights: E5Weights
     positions: NDArray[np.float32]
-    session: Any
+    network: Network
 
     @staticmethod
     def load(weights_file: Path, converted_file: Path) -> _Model:
@@ -41,7 +41,7 @@ class _Model:
         hidden = weights.shape.hidden
         token_type = weights.matrix("emb.type", hidden)[0]
         positions = weights.matrix("emb.pos", hidden) + token_type
-        return _Model(weights, positions, load_session(weights, converted_file))
+        return _Model(weights, positions, load_network(weights, converted_file))
 
     def tokens(self, text: str) -> list[int]:
         """The ids as the model reads them, at most as many as it has positions."""
@@ -55,9 +55,7 @@ class _Model:
 
         ids = np.array(self.tokens(text))
         embeddings = self.weights.word_rows(ids) + self.positions[: len(ids)]
-        mask = np.ones((1, len(ids)), np.int32)
-        hidden = self.session.run(["hidden"], {"embeddings": embeddings[None], "mask": mask})[0]
-        mean: NDArray[np.float32] = hidden[0].mean(axis=0)
+        mean: NDArray[np.float32] = self.network.run(embeddings).mean(axis=0)
         return mean / np.linalg.norm(mean), len(ids)
 
 

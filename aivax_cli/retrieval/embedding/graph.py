@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import os
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -87,8 +87,25 @@ def pipeline_fingerprint(weights_sha256: str) -> str:
     return sha256(recipe.encode()).hexdigest()[:16]
 
 
-def load_session(weights: E5Weights, converted_file: Path) -> Any:
-    """A session that computes on one thread: callers run several texts at once instead.
+@dataclass(frozen=True, slots=True, eq=False)
+class Network:
+    """A loaded session. It reads its tensors in place, so they must live as long as it does."""
+
+    _session: Any
+    _tensors: Sequence[Any]
+
+    def run(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(tokens, hidden) in, the same out: one text, no padding. May be called by several threads."""
+        import numpy as np
+
+        mask = np.ones((1, len(embeddings)), np.int32)
+        outputs = self._session.run(["hidden"], {"embeddings": embeddings[None], "mask": mask})
+        hidden: NDArray[np.float32] = outputs[0][0]
+        return hidden
+
+
+def load_network(weights: E5Weights, converted_file: Path) -> Network:
+    """The network, computing on one thread: callers run several texts at once instead.
 
     Converts the weights first when `converted_file` is not there or is damaged. A directory that cannot
     be written to costs time at the next start and nothing else.
@@ -109,7 +126,8 @@ def load_session(weights: E5Weights, converted_file: Path) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     values = [ort.OrtValue.ortvalue_from_numpy(tensor) for tensor in tensors.values()]
     options.add_external_initializers(list(tensors), values)
-    return ort.InferenceSession(graph_bytes(), options, providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(graph_bytes(), options, providers=["CPUExecutionProvider"])
+    return Network(session, values)
 
 
 def converted(weights: E5Weights) -> dict[str, NDArray[Any]]:

@@ -79,14 +79,18 @@ class E5Weights:
             ) from error
 
     def vector(self, name: str) -> NDArray[np.float32]:
-        """A float32 tensor, flat."""
+        """A float32 tensor, flat. Raises ValueError for a 4-bit one."""
         import numpy as np
 
         tensor = self._tensors[name]
+        if tensor.quantised:
+            raise ValueError(f"{name} is not float32")
         return np.frombuffer(self._data, np.dtype("<f4"), tensor.elements, tensor.offset)
 
     def matrix(self, name: str, columns: int) -> NDArray[np.float32]:
-        """A whole 4-bit tensor as float32 of shape (rows, columns)."""
+        """A whole tensor of either kind as float32 of shape (rows, columns)."""
+        if not self._tensors[name].quantised:
+            return self.vector(name).reshape(-1, columns)
         blocks = self._blocks(name).reshape(-1, columns // BLOCK, _BLOCK_BYTES)
         return _dequantised(blocks).reshape(-1, columns)
 
@@ -97,6 +101,8 @@ class E5Weights:
 
     def _blocks(self, name: str) -> NDArray[np.uint8]:
         tensor = self._tensors[name]
+        if not tensor.quantised:
+            raise ValueError(f"{name} is not in blocks of 4 bits")
         length = tensor.elements // BLOCK * _BLOCK_BYTES
         return self._data[tensor.offset : tensor.offset + length]
 
