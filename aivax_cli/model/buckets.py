@@ -51,7 +51,7 @@ def billed_charges(records: object) -> tuple[Charge, ...]:
     """
     if not isinstance(records, Sequence) or isinstance(records, str | bytes):
         return ()
-    charges = (_charge(record) for record in records if isinstance(record, Mapping))
+    charges = (_charge(record) for record in records if isinstance(record, dict))
     return tuple(charge for charge in charges if charge is not None)
 
 
@@ -77,7 +77,7 @@ def _anthropic_input(report: Mapping[str, object]) -> tuple[int, int]:
     """
     tokens = _count(report, "input_tokens") or 0
     details = report.get("input_tokens_details")
-    inside = _count(details, "cached_tokens") if isinstance(details, Mapping) else None
+    inside = _count(details, "cached_tokens") if isinstance(details, dict) else None
     if inside is not None:
         return (tokens - inside, inside) if inside <= tokens else (tokens, inside)
     written = _count(report, "cache_creation_input_tokens") or 0
@@ -100,7 +100,7 @@ def _openai_input(report: Mapping[str, object], output: int) -> tuple[int, int]:
 
 def _cached(report: Mapping[str, object]) -> int:
     details = report.get("prompt_tokens_details")
-    if isinstance(details, Mapping):
+    if isinstance(details, dict):
         tokens = _count(details, "cached_tokens")
         if tokens is not None:
             return tokens

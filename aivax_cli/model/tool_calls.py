@@ -35,7 +35,7 @@ class ToolCallParts:
         if not isinstance(fragments, list):
             return
         for fragment in fragments:
-            if isinstance(fragment, Mapping):
+            if isinstance(fragment, dict):
                 self._add_fragment(fragment)
 
     def calls(self) -> tuple[ToolCall, ...]:
@@ -49,7 +49,7 @@ class ToolCallParts:
 
     def _add_fragment(self, fragment: Mapping[str, object]) -> None:
         function = fragment.get("function")
-        if not isinstance(function, Mapping):
+        if not isinstance(function, dict):
             function = {}
         call_id, name = _text(fragment.get("id")), _text(function.get("name"))
         part = self._part_of(fragment.get("index"), call_id, name)
@@ -58,7 +58,7 @@ class ToolCallParts:
         arguments = function.get("arguments")
         if isinstance(arguments, str):
             part.arguments.append(arguments)
-        elif isinstance(arguments, Mapping):
+        elif isinstance(arguments, dict):
             part.arguments.append(json.dumps(arguments, ensure_ascii=False, default=float))
 
     def _part_of(self, index: object, call_id: str, name: str) -> _Part:

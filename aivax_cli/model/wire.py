@@ -88,10 +88,10 @@ def error_in(payload: object) -> WireError | None:
     """
     if isinstance(payload, list) and payload:
         return error_in(payload[0])
-    if not isinstance(payload, Mapping):
+    if not isinstance(payload, dict):
         return None
     error = payload.get("error")
-    if isinstance(error, Mapping):
+    if isinstance(error, dict):
         said = error.get("message") or error.get("detail") or error.get("code") or error.get("type")
         return WireError(_words(said), _status(error.get("code")), _words(error.get("code")))
     if error:
@@ -126,7 +126,7 @@ class AnswerParts:
 
         `answered` is true once there was a choice, `begun` once there was text or a tool call.
         """
-        if not isinstance(payload, Mapping):
+        if not isinstance(payload, dict):
             return ""
         model = payload.get("model")
         if isinstance(model, str) and model:
@@ -165,14 +165,16 @@ class AnswerParts:
         return token_usage(self._report)
 
     def _add_choice(self, choices: list[object]) -> str:
-        choice = next((c for c in choices if isinstance(c, Mapping) and c.get("index") in (0, None)), None)
+        choice = choices[0]
+        if not isinstance(choice, dict) or choice.get("index"):
+            choice = next((c for c in choices if isinstance(c, dict) and not c.get("index")), None)
         if choice is None:
             return ""
         self.answered = True
         part = choice.get("delta")
-        if not isinstance(part, Mapping):
+        if not isinstance(part, dict):
             part = choice.get("message")
-        if not isinstance(part, Mapping):
+        if not isinstance(part, dict):
             part = {"content": choice.get("text")}
         self._tool_calls.add(part.get("tool_calls"))
         text = self._paired(_text_of(part))
@@ -188,15 +190,15 @@ class AnswerParts:
     def _add_reports(self, payload: Mapping[str, object], choices: object) -> None:
         reports = [payload.get("usage")]
         groq = payload.get("x_groq")
-        if isinstance(groq, Mapping):
+        if isinstance(groq, dict):
             reports.append(groq.get("usage"))
-        if isinstance(choices, list) and choices and isinstance(choices[0], Mapping):
+        if isinstance(choices, list) and choices and isinstance(choices[0], dict):
             reports.append(choices[0].get("usage"))
         for report in reports:
-            if isinstance(report, Mapping) and report:
+            if isinstance(report, dict) and report:
                 self._report = merged(self._report, report)
         context = payload.get("generation_context")
-        if isinstance(context, Mapping):
+        if isinstance(context, dict):
             self._billed = billed_charges(context.get("generated_usage")) or self._billed
 
     def _paired(self, text: str) -> str:
@@ -254,7 +256,7 @@ def _flat(content: object) -> str:
         part if isinstance(part, str) else _flat(part.get("text"))
         for part in content
         if isinstance(part, str)
-        or (isinstance(part, Mapping) and part.get("type") in (None, "text", "output_text"))
+        or (isinstance(part, dict) and part.get("type") in (None, "text", "output_text"))
     )
 
 
@@ -264,7 +266,7 @@ def _words(value: object) -> str:
         return value
     if isinstance(value, list):
         return "; ".join(_words(item) for item in value)
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         place = value.get("loc")
         where = ".".join(str(step) for step in place) + ": " if isinstance(place, list) else ""
         return where + _words(value.get("msg") or value.get("message") or json.dumps(value, default=str))
