@@ -51,11 +51,17 @@ def error(detail: str, fix: str | None = None) -> Finding:
     return Finding("error", detail, fix)
 
 
+def counted(count: int, thing: str) -> str:
+    """`1 document`, `1,200 documents`."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
 def size(count: int) -> str:
     """Bytes for people, in decimal units as disks are sold: `491.4 MB`."""
-    value = float(count)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if value < 1000 or unit == "GB":
-            return f"{count} bytes" if unit == "bytes" else f"{value:.1f} {unit}"
-        value /= 1000
-    raise AssertionError
+    if count < 1000:
+        return counted(count, "byte")
+    value, unit = count / 1e3, "kB"
+    for larger in ("MB", "GB"):
+        if round(value, 1) >= 1000:
+            value, unit = value / 1000, larger
+    return f"{value:.1f} {unit}"

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from aivax_cli.cli.diagnosis import Finding, Patient, error, ok, warning
+from aivax_cli.cli.diagnosis import Finding, Patient, counted, error, ok, warning
 from aivax_cli.cli.workspace_models import sound_gateways
 from aivax_cli.core.errors import AivaxError, KeyMissingError
 
@@ -33,15 +33,16 @@ def workspace_check(patient: Patient) -> Iterator[Finding]:
     files = workspace.gateway_files()
     faults = workspace.validate_all()
     broken = {fault.file for fault in faults}
-    count = f"{len(files)} gateway{'s' if len(files) != 1 else ''}"
     if faults:
-        yield Finding("error", f"{workspace.root}: {len(broken)} files with faults", "mend these lines:")
+        yield Finding(
+            "error", f"{workspace.root}: {counted(len(broken), 'file')} with faults", "mend these lines:"
+        )
         for fault in faults:
             yield error(str(fault))
     elif not files:
         yield warning(f"{workspace.root}: no gateway", "make one: aivax gateways new NAME")
     else:
-        yield ok(f"{workspace.root}: {count}")
+        yield ok(f"{workspace.root}: {counted(len(files), 'gateway')}")
 
 
 def collections_check(patient: Patient) -> Iterator[Finding]:
@@ -71,7 +72,7 @@ def collections_check(patient: Patient) -> Iterator[Finding]:
 
 def _collection(workspace: Workspace, summary: CollectionSummary) -> Iterator[Finding]:
     told = (
-        f"{summary.name}: {summary.documents:,} documents, {summary.chunks:,} chunks,"
+        f"{summary.name}: {counted(summary.documents, 'document')}, {counted(summary.chunks, 'chunk')},"
         f" embedded by {summary.embedder}"
     )
     again = f"aivax ingest --collection {summary.name}"
@@ -81,7 +82,7 @@ def _collection(workspace: Workspace, summary: CollectionSummary) -> Iterator[Fi
     if wanted != summary.embedder:
         yield error(f"{told}, its definition wants {wanted}", f"{again} --reindex")
     elif summary.pending_documents:
-        yield warning(f"{told}; {summary.pending_documents:,} documents still wait for their vectors", again)
+        yield warning(f"{told}; {counted(summary.pending_documents, 'document')} without vectors yet", again)
     elif not summary.documents:
         yield warning(f"{summary.name}: empty", _ingest(workspace, summary.name))
     else:
@@ -166,4 +167,4 @@ def ledger_check(patient: Patient) -> Iterator[Finding]:
         return
     with SqliteLedger(patient.workspace.state_dir / LEDGER_FILE) as ledger:
         charges = ledger.check()
-    yield ok(f"{charges:,} charges" if charges else "no charges yet")
+    yield ok(counted(charges, "charge") if charges else "no charges yet")
