@@ -14,7 +14,7 @@ from aivax_cli.core.errors import AivaxError, KeyMissingError
 if TYPE_CHECKING:
     from aivax_cli.core.types import ModelTarget
     from aivax_cli.gateway.workspace import Workspace
-    from aivax_cli.retrieval.records import CollectionSummary
+    from aivax_cli.retrieval.records import Collection, CollectionSummary
 
 _ENDPOINT_TIMEOUT_S = 4.0
 
@@ -52,41 +52,42 @@ def collections_check(patient: Patient) -> Iterator[Finding]:
     workspace = patient.workspace
     if workspace is None:
         return
-    summaries: dict[str, CollectionSummary] = {}
+    filled: set[str] = set()
     catalogue = Catalogue.open(workspace.state_dir)
     if catalogue is not None:
         try:
             with catalogue.reading() as reader:
-                summaries = {each.name: reader.summary(each) for each in reader.collections()}
+                for collection in reader.collections():
+                    filled.add(collection.name)
+                    yield _collection(patient, workspace, collection, reader.summary(collection))
         finally:
             catalogue.close()
-    for summary in summaries.values():
-        yield from _collection(workspace, summary)
     for name, users in sorted(_wanted(workspace).items()):
-        if name not in summaries:
-            yield error(
-                f"{name}: nothing ingested, but used by {', '.join(users)}",
-                _ingest(workspace, name),
-            )
+        if name not in filled:
+            detail = f"{name}: nothing ingested, but used by {', '.join(users)}"
+            yield error(detail, _ingest(workspace, name))
 
 
-def _collection(workspace: Workspace, summary: CollectionSummary) -> Iterator[Finding]:
+def _collection(
+    patient: Patient, workspace: Workspace, collection: Collection, summary: CollectionSummary
+) -> Finding:
+    from aivax_cli.retrieval.search import other_embedder
+    from aivax_cli.wiring import asset_store, built_in_embedder
+
     told = (
         f"{summary.name}: {counted(summary.documents, 'document')}, {counted(summary.chunks, 'chunk')},"
         f" embedded by {summary.embedder}"
     )
-    again = f"aivax ingest --collection {summary.name}"
-    wanted = summary.embedder
-    with suppress(AivaxError):  # its faults are told with the workspace
-        wanted = workspace.collection_definition(summary.name).embedder
-    if wanted != summary.embedder:
-        yield error(f"{told}, its definition wants {wanted}", f"{again} --reindex")
-    elif summary.pending_documents:
-        yield warning(f"{told}; {counted(summary.pending_documents, 'document')} without vectors yet", again)
-    elif not summary.documents:
-        yield warning(f"{summary.name}: empty", _ingest(workspace, summary.name))
-    else:
-        yield ok(told)
+    embedder = built_in_embedder(asset_store(patient.environ))
+    if collection.embedder.fingerprint != embedder.fingerprint:
+        fault = other_embedder(collection, summary.sources, embedder.name)
+        return error(fault.message, fault.fix)
+    if summary.pending_documents:
+        waiting = f"{counted(summary.pending_documents, 'document')} without vectors yet"
+        return warning(f"{told}; {waiting}", f"aivax ingest --collection {summary.name}")
+    if not summary.documents:
+        return warning(f"{summary.name}: empty", _ingest(workspace, summary.name))
+    return ok(told)
 
 
 def _ingest(workspace: Workspace, name: str) -> str:

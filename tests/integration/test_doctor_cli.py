@@ -8,6 +8,7 @@ from support.command_line import aivax
 from support.upstream import Upstream, json_answer, status
 from support.workspaces import write_gateway
 
+from aivax_cli.assets.table import ASSETS
 from aivax_cli.cli import doctor_machine, doctor_workspace
 from aivax_cli.cli.diagnosis import Patient, size
 from aivax_cli.cli.doctor import CHECKS
@@ -15,6 +16,7 @@ from aivax_cli.cli.workspace_models import models_of
 from aivax_cli.core.types import Charge
 from aivax_cli.gateway.workspace import Workspace
 from aivax_cli.retrieval.catalogue import CATALOGUE_FILE, Catalogue
+from aivax_cli.retrieval.embedding.graph import pipeline_fingerprint
 from aivax_cli.retrieval.records import EmbedderTag, FileStamp, NewChunk, NewDocument
 from aivax_cli.usage.ledger import SqliteLedger
 
@@ -49,11 +51,13 @@ def statuses(check, patient):
     return [finding.status for finding in check(patient)]
 
 
-def fill_catalogue(state_dir, name="kb", *, ready=True):
+def fill_catalogue(state_dir, name="kb", *, ready=True, fingerprint=None):
+    """A collection of one document; the fingerprint is the built-in embedder's unless given."""
+    built_in = pipeline_fingerprint(ASSETS["e5-small"].sha256)
     state_dir.mkdir(parents=True, exist_ok=True)
     catalogue = Catalogue.create(state_dir)
     with catalogue.writing() as writer:
-        collection = writer.create_collection(name, EmbedderTag("multilingual-e5-small", "f", 2))
+        collection = writer.create_collection(name, EmbedderTag("e5", fingerprint or built_in, 2))
         stamp = FileStamp(1, 1, 1)
         document = NewDocument("a.md", "A", "markdown", b"h", stamp, 1)
         chunk = NewChunk("Some words.", "A", 1, 1, None, 3)
@@ -100,8 +104,17 @@ def test_a_collection_is_told_with_what_it_holds(patient, folder):
     fill_catalogue(folder / ".aivax")
 
     assert found(doctor_workspace.collections_check, patient()) == [
-        ("ok", "kb: 1 document, 1 chunk, embedded by multilingual-e5-small", None)
+        ("ok", "kb: 1 document, 1 chunk, embedded by e5", None)
     ]
+
+
+def test_a_collection_of_another_embedding_model_is_broken(patient, folder):
+    fill_catalogue(folder / ".aivax", fingerprint="another")
+    ((status_, detail, fix),) = found(doctor_workspace.collections_check, patient())
+
+    assert status_ == "error"
+    assert "collection 'kb' was indexed with e5" in detail
+    assert "--reindex" in fix
 
 
 def test_an_interrupted_ingest_is_a_warning_with_the_command_that_goes_on(patient, folder):
