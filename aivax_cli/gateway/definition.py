@@ -314,17 +314,16 @@ class ProviderSettings(Definition):
     """Whether nobody bills for its models. When left out: true for endpoints on this machine."""
 
 
+_PROVIDER_NAME = {
+    "pattern": r"^[a-z0-9][a-z0-9._-]{0,31}$",
+    "patternErrorMessage": "must be lower-case letters, digits, '.', '_' and '-', at most 32",
+}
+
+
 class WorkspaceSettings(Definition):
     """What `aivax.yaml`, at the root of a workspace, may hold."""
 
-    providers: dict[
-        Annotated[
-            str,
-            _pattern(
-                r"^[a-z0-9][a-z0-9._-]{0,31}$",
-                "must be lower-case letters, digits, '.', '_' and '-', at most 32",
-            ),
-        ],
-        ProviderSettings,
-    ] = Field(default_factory=dict)
+    providers: dict[Annotated[str, Field(pattern=_PROVIDER_NAME["pattern"])], ProviderSettings] = Field(
+        default_factory=dict, json_schema_extra={"propertyNames": {**_PROVIDER_NAME}}
+    )
     """Providers by name: `@NAME/model` in a gateway then goes to `base_url`."""

@@ -84,9 +84,11 @@ def nearest_field(path: FieldPath, schema: SchemaView) -> FieldPath | None:
     for field in schema.every_field():
         if field[-1] == snake and not here:
             return field
-    also = _ALSO_CALLED.get(snake)
-    if also and (also[: len(here)] == here or not here) and schema.fields(also[:-1]).get(also[-1]):
-        return also
+    if also := _ALSO_CALLED.get(snake):
+        if also[-1] in beside:
+            return (*here, also[-1])
+        if not here and also[-1] in schema.fields(also[:-1]):
+            return also
     if close := difflib.get_close_matches(snake, beside, n=1, cutoff=0.6):
         return (*here, close[0])
     elsewhere = {field[-1]: field for field in reversed(list(schema.every_field()))}
@@ -134,6 +136,8 @@ def _problem(kind: str, error: ErrorDetails, path: FieldPath, tree: Tree, schema
     if kind == "literal_error":
         return _not_a_choice(path, value, tree, schema)
     if kind == "string_pattern_mismatch":
+        if "[key]" in error["loc"]:
+            return f"{schema.name_rule(path[:-1])}, not {shown(path[-1])}"
         return _breaks_rule(path, value, schema)
     if kind in ("string_too_short", "too_short"):
         return "must not be empty"
@@ -201,7 +205,10 @@ def _wrong_type(expected: str, path: FieldPath, value: Value, tree: Tree) -> str
     place = tree.places.get(path)
     written = place.written if place else None
     suggest = _SUGGESTIONS.get(expected, _no_suggestion)
-    return f"must be {expected}, not {_described(value, written)}{suggest(value, written)}"
+    described = _described(value, written)
+    if path[-1:] == ("api_key_command",) and isinstance(value, str):
+        value, written = ", ".join(value.split()), None
+    return f"must be {expected}, not {described}{suggest(value, written)}"
 
 
 def _described(value: Value, written: str | None) -> str:

@@ -43,7 +43,8 @@ def _or_empty(field: dict[str, Any]) -> dict[str, Any]:
         return field
     told: dict[str, Any] = {key: field[key] for key in ("description", "default") if key in field}
     form = {key: value for key, value in field.items() if key not in told}
-    return {**told, "anyOf": [form, {"type": "null"}]}
+    forms = form["anyOf"] if form.keys() == {"anyOf"} else [form]
+    return {**told, "anyOf": [*forms, {"type": "null"}]}
 
 
 def schema_text(kind: str) -> str:
@@ -98,6 +99,13 @@ class SchemaView:
         for form in self._forms_at(path):
             if "patternErrorMessage" in form:
                 return str(form["patternErrorMessage"])
+        return None
+
+    def name_rule(self, path: tuple[str | int, ...]) -> str | None:
+        """What a mapping asks of its fields' names, in words, where the names are the user's own."""
+        for form in self._forms_at(path):
+            if "propertyNames" in form:
+                return str(form["propertyNames"]["patternErrorMessage"])
         return None
 
     def bounds(self, path: tuple[str | int, ...]) -> tuple[float | None, float | None]:

@@ -6,6 +6,7 @@ for every key and value, and nothing is ever constructed but text, numbers, bool
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -267,6 +268,9 @@ class _Reader:
         except (ValueError, KeyError, yaml.YAMLError):
             self.troubles.append(Trouble(node.line, path, f"is no {tag.removeprefix(_TAG)}"))
             return node.text
+        if isinstance(value, float) and not math.isfinite(value):
+            problem = f"must be a finite number, not {node.text}"
+            self.troubles.append(Trouble(node.line, path, problem, alone=True))
         return value
 
     def _odd_tag(self, node: _Node, path: FieldPath) -> None:
@@ -319,6 +323,8 @@ def _syntax(error: yaml.MarkedYAMLError, text: str) -> SyntaxTrouble:
 
 def _unquoted(source: str, column: int) -> str:
     rest = source[column:].split(" #")[0].strip()
+    if re.search(r"[\[{]", source[:column]):
+        rest = re.split(r"[,\]}]", rest)[0]
     return f"a value cannot start with '{rest[:1]}' unless it is in quotes: write \"{rest}\""
 
 
