@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -147,6 +148,31 @@ def test_two_calls_at_once_start_one_process_and_closing_ends_it(weights: Path) 
         (pid,) = engine.pids().values()
     assert asked == [NAME]
     assert not is_running(pid)
+
+
+def test_closing_does_not_wait_for_a_download(weights: Path) -> None:
+    begun, released = threading.Event(), threading.Event()
+
+    def slow(name: str) -> Path:
+        begun.set()
+        released.wait(30)
+        return weights
+
+    async def give_up(engine: LocalEngine) -> None:
+        waiting = asyncio.create_task(engine.endpoint(NAME))
+        assert await asyncio.to_thread(begun.wait, 10)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    engine = LocalEngine(slow, os.environ)
+    start = time.monotonic()
+    asyncio.run(give_up(engine))
+    engine.close()
+    assert time.monotonic() - start < 5
+    assert not released.is_set()
+    released.set()
+    assert engine.pids() == {}
 
 
 PARENT = """
