@@ -48,26 +48,26 @@ class IgnoreRules:
     def above(cls, root: Path) -> IgnoreRules:
         """What the folders above `root` say, up to the one that holds `.git`; without one nothing does.
 
-        Rules that would exclude `root` itself are left out: whoever names a folder wants it read.
+        Patterns that would exclude `root` itself are left out: whoever names a folder wants it read.
         """
         repository = next((folder for folder in (root, *root.parents) if (folder / ".git").exists()), None)
         if repository is None or repository == root:
             return cls()
         parents = [folder for folder in reversed(root.parents) if folder.is_relative_to(repository)]
+        wanted = (*parents[1:], root)
         rules = cls()
         for parent in parents:
-            rules = rules.within(parent)
-        wanted = (*parents[1:], root)
-        layers = tuple(
-            layer for layer in rules.layers if not any(_excludes(layer, folder, True) for folder in wanted)
-        )
-        return cls(layers)
+            lines = [
+                line for line in _patterns(parent) if not any(_excludes(parent, line, w) for w in wanted)
+            ]
+            rules = rules._with(parent, lines)
+        return rules
 
     def within(self, folder: Path) -> IgnoreRules:
         """These rules and those of the ignore files in `folder`."""
-        lines: list[str] = []
-        for name in IGNORE_FILES:
-            lines.extend(filter(_is_pattern, _lines(folder / name)))
+        return self._with(folder, _patterns(folder))
+
+    def _with(self, folder: Path, lines: Sequence[str]) -> IgnoreRules:
         if not lines:
             return self
         return IgnoreRules((*self.layers, (folder, GitIgnoreSpec.from_lines(lines))))
@@ -89,8 +89,13 @@ def _is_pattern(line: str) -> bool:
     return True
 
 
-def _excludes(layer: tuple[Path, GitIgnoreSpec], path: Path, is_folder: bool) -> bool:
-    return _verdict(layer, path, is_folder) is True
+def _patterns(folder: Path) -> list[str]:
+    """The usable lines of a folder's ignore files."""
+    return [line for name in IGNORE_FILES for line in _lines(folder / name) if _is_pattern(line)]
+
+
+def _excludes(parent: Path, pattern: str, folder: Path) -> bool:
+    return _verdict((parent, GitIgnoreSpec.from_lines([pattern])), folder, is_folder=True) is True
 
 
 def _verdict(layer: tuple[Path, GitIgnoreSpec], path: Path, is_folder: bool) -> bool | None:

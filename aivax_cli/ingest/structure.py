@@ -25,7 +25,7 @@ _MARKS: Final = re.compile(
 )
 _RST_HEADING: Final = re.compile(
     r"^(?:(?P<over>([=\-`:.'\"~^_*+#])\2{2,})[ \t]*\n)?"
-    r"(?P<words>[^\n]*\w[^\n]*)\n"
+    r"(?P<words>[^\n]+)\n"
     r"(?P<under>([=\-`:.'\"~^_*+#])\5{2,})[ \t]*$",
     re.MULTILINE,
 )
@@ -82,7 +82,7 @@ def rst_headings(text: str) -> list[Heading]:
     levels: dict[tuple[str, bool], int] = {}
     for mark in _RST_HEADING.finditer(text):
         over, words, under = mark["over"], mark["words"], mark["under"]
-        if len(under) < len(words.rstrip()) or (over and over != under):
+        if len(under) < len(words.rstrip()) or (over and over != under) or not any(map(str.isalnum, words)):
             continue
         level = levels.setdefault((under[0], bool(over)), len(levels) + 1)
         found.append(Heading(mark.start(), min(level, 6), " ".join(words.split())))

@@ -45,7 +45,9 @@ class WordCounter:
 
 
 def estimate_tokens(texts: Sequence[str]) -> list[int]:
-    """Tokens of texts without a tokenizer: rather too many than too few."""
+    """Tokens of texts without a tokenizer: over documentation and source code within 7 % of what
+    multilingual-e5 counts, over text full of symbols up to a quarter too few. See `benchmarks/chunking.py`.
+    """
     return [_estimate(text) for text in texts]
 
 

@@ -55,7 +55,7 @@ def read_office(found: Found, kind: str) -> Document:
 
     data = found.path.read_bytes()
     if kind in _ZIPPED:
-        data = _repacked(data, found.name, kind)
+        data = _repacked(data, found.name)
     options = {"pages": _marked_pages(PageConfig)} if kind == "slides" else {}
     result = convert(data, _MIME_TYPES[kind], found.name, **options)
     text = cleaned(result.content.translate(_ORIGINALS) if kind == "word" else result.content)
@@ -75,7 +75,7 @@ def read_office(found: Found, kind: str) -> Document:
     )
 
 
-def _repacked(data: bytes, name: str, kind: str) -> bytes:
+def _repacked(data: bytes, name: str) -> bytes:
     """The text parts of a zipped document, unpacked under a limit and stored anew.
 
     Kreuzberg believes the sizes that an archive declares: one that lied took 2.6 GB and 21 s. Python's

@@ -60,7 +60,7 @@ def decode(data: bytes, declared: str | None = None) -> tuple[str, tuple[str, ..
 
 def cleaned(text: str) -> str:
     """Text with `\\n` as its only line end and without characters that no reader sees."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", " ")
     return _UNPRINTABLE.sub("", _ESCAPE_SEQUENCES.sub("", text))
 
 
