@@ -243,6 +243,8 @@ class SqliteLedger:
 
 def _prepare(connection: sqlite3.Connection, path: Path, deadline: float) -> None:
     """Makes a new file a ledger, or sees that an existing one is one."""
+    # NORMAL survives the death of the process; only a power cut can take the last rows.
+    connection.execute("PRAGMA synchronous=NORMAL")
     while True:
         try:
             if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
@@ -253,8 +255,6 @@ def _prepare(connection: sqlite3.Connection, path: Path, deadline: float) -> Non
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
-    # NORMAL survives the death of the process; only a power cut can take the last rows.
-    connection.execute("PRAGMA synchronous=NORMAL")
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version == 0:
         _create(connection)
