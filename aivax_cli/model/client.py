@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -91,15 +91,16 @@ class HttpChatModel:
     async def stream(self, call: ModelCall) -> AsyncGenerator[ModelItem, None]:
         """See `core.ports.ChatModel.stream`."""
         exchange: _Exchange | None = None
-        async for item in self._attempts(call):
-            if isinstance(item, _Exchange):
-                exchange = item
-            else:
-                yield item
+        async with aclosing(self._attempts(call)) as attempts:
+            async for item in attempts:
+                if isinstance(item, _Exchange):
+                    exchange = item
+                else:
+                    yield item
         if exchange is None:
             return
-        async with exchange:
-            async for text_or_end in exchange.items():
+        async with exchange, aclosing(exchange.items()) as items:
+            async for text_or_end in items:
                 yield text_or_end
 
     async def _attempts(self, call: ModelCall) -> AsyncGenerator[ModelRetry | _Exchange, None]:

@@ -138,7 +138,7 @@ def test_a_connection_is_used_again_for_the_next_turn(upstream: Upstream) -> Non
 
 
 def test_one_model_can_be_used_in_one_loop_after_another(upstream: Upstream) -> None:
-    upstream.answers(says("Paris"))
+    upstream.answers(sse([chunk("Paris")], headers={"connection": "close"}))
     model = HttpChatModel({})
     texts = [asyncio.run(collect(model, call(target(upstream.url)))).text for _ in range(2)]
     assert texts == ["Paris", "Paris"]
