@@ -153,8 +153,6 @@ async def _search(
         terms = rewriting.terms or SearchTerms((last_user_text(conversation),), fallback=rewriting.problem)
     progress.terms = terms.terms
     yield Rewritten(strategy.name, terms)
-    if terms.fallback:
-        yield Warned(f"{strategy.name}: {terms.fallback}; searched the last message as it is")
     progress.passages = await _retrieve(terms.terms, knowledge, ports)
     for event in _accounts(ports.meter, progress):
         yield event

@@ -131,7 +131,8 @@ def keys_check(patient: Patient) -> Iterator[Finding]:
             resolve_key(target, patient.environ)
             yield ok(f"{target.api_key_env} is set, for {target.label}")
         except KeyMissingError as missing:
-            yield error(missing.message, missing.fix)
+            # Other gateways work all the same: a key that is missing breaks one of them, not the machine.
+            yield warning(missing.message, missing.fix)
 
 
 def endpoints_check(patient: Patient) -> Iterator[Finding]:
@@ -152,7 +153,7 @@ def endpoints_check(patient: Patient) -> Iterator[Finding]:
         except (httpx.HTTPError, httpx.InvalidURL) as failure:
             reason = str(failure) or type(failure).__name__
             fix = _STARTS.get(target.provider, "check the address, the network and any proxy")
-            yield error(f"{host} cannot be reached, for {target.label}: {reason}", fix)
+            yield warning(f"{host} cannot be reached, for {target.label}: {reason}", fix)
             continue
         if answer.status_code >= 500:
             yield warning(f"{host} answers {answer.status_code}, for {target.label}", "try again later")

@@ -30,7 +30,7 @@ def search(
     from aivax_cli.core.types import RetrievalLimits
     from aivax_cli.gateway.workspace import find_workspace
     from aivax_cli.render.answer_json import source_object
-    from aivax_cli.render.hits import hits_view
+    from aivax_cli.render.hits import print_hits
     from aivax_cli.wiring import asset_store, download_progress, knowledge_base
 
     screen = session.screen
@@ -44,6 +44,6 @@ def search(
         hits = [{"rank": hit.rank, **source_object(hit)} for hit in found]
         screen.data({"collection": collection, "search_terms": terms, "hits": hits})
     elif found:
-        screen.show(hits_view(found, root=workspace.root, full=full))
+        print_hits(screen, found, root=workspace.root, full=full)
     else:
         screen.note("nothing matches")

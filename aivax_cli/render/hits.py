@@ -10,33 +10,30 @@ from aivax_cli.render.closing import source_link
 from aivax_cli.render.safe_text import safe_line
 
 if TYPE_CHECKING:
-    from rich.console import Group
-
     from aivax_cli.core.types import Passage
+    from aivax_cli.render.screen import Screen
 
 _EXCERPT_CHARACTERS = 240
+_INDENT = " " * 6
 
 
-def hits_view(hits: Sequence[Passage], *, root: Path | None = None, full: bool = False) -> Group:
+def print_hits(
+    screen: Screen, hits: Sequence[Passage], *, root: Path | None = None, full: bool = False
+) -> None:
     """The hits one below the other, best first; `full` shows whole passages, else their beginning.
 
     Places link to the file when it exists, below `root` or absolute.
     """
-    from rich.console import Group
-    from rich.padding import Padding
     from rich.text import Text
 
-    rows: list[Text | Padding] = []
     for hit in hits:
-        head = Text.assemble(
-            (f"{hit.score:.2f}", "bold"),
-            "  ",
-            (safe_line(hit.source.place), f"cyan {source_link(hit, root)}".strip()),
-            "  ",
-            (safe_line(hit.source.heading), "dim"),
-        )
-        rows += [head, Padding(Text(_body(hit.text, full=full)), (0, 0, 1, 6))]
-    return Group(*rows)
+        place = (safe_line(hit.source.place), f"cyan {source_link(hit, root)}".strip())
+        heading = (safe_line(hit.source.heading), "dim")
+        screen.show(Text.assemble((f"{hit.score:.2f}", "bold"), "  ", place, "  ", heading))
+        for line in Text(_body(hit.text, full=full)).wrap(screen.out, screen.out.width - len(_INDENT)):
+            line.rstrip()
+            screen.show(Text(_INDENT) + line)
+        screen.show("")
 
 
 def _body(text: str, *, full: bool) -> str:

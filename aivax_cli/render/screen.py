@@ -7,6 +7,7 @@ below `render` prints.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from aivax_cli.core.errors import AivaxError
+
+_PIPE_COLUMNS = 500
+"""Width of what is no terminal: nothing is folded or cut there, so that `grep` finds it."""
 
 
 def _plain(value: object) -> object:
@@ -54,6 +58,9 @@ class Screen:
         self.debug = debug
         self.out: Console = Console(file=stdout or sys.stdout, highlight=False, no_color=colourless)
         self.err: Console = Console(file=stderr or sys.stderr, highlight=False, no_color=colourless)
+        for console in (self.out, self.err):
+            if not console.is_terminal and "COLUMNS" not in os.environ:
+                console.width = _PIPE_COLUMNS
 
     @property
     def interactive(self) -> bool:
@@ -76,14 +83,8 @@ class Screen:
         self.out.file.flush()
 
     def show(self, renderable: RenderableType) -> None:
-        """A table or text that is the command's data, on stdout.
-
-        Piped, it is as wide as it needs to be, so that nothing is cut off.
-        """
-        if self.out.is_terminal:
-            self.out.print(renderable)
-        else:
-            self.out.print(renderable, width=240, soft_wrap=isinstance(renderable, str), crop=False)
+        """A table or text that is the command's data, on stdout. A pipe gets it unfolded."""
+        self.out.print(renderable)
 
     def tell(self, renderable: RenderableType) -> None:
         """Something for a person beside the data; silent with --quiet."""
