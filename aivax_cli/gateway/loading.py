@@ -228,11 +228,14 @@ def _instructions(file: Path, tree: Tree, root: Path) -> tuple[str | None, Path 
         return None, None, Trouble(tree.line(field), field, problem)
 
     path = file.parent / given
-    if "\0" in given or not given.strip():
+    try:
+        inside = path.resolve().is_relative_to(root.resolve()) and not Path(given).is_absolute()
+        present = path.exists()
+    except (OSError, ValueError, RuntimeError):  # a name too long, a null byte, a circle of links
         return trouble("must be the name of a text file")
-    if Path(given).is_absolute() or not path.resolve().is_relative_to(root.resolve()):
+    if not inside:
         return trouble(f"{shown(given)} is outside of the workspace; keep it in there, relative to this file")
-    if not path.exists():
+    if not present:
         return trouble(f"no such file: {shown(given)}{_similar_file(path)}")
     text, problem = read_text(path)
     if text is None:

@@ -14,6 +14,8 @@ from typing import Any
 
 import yaml
 
+from aivax_cli.gateway.yamlsyntax import worded
+
 MAX_DEPTH = 40
 MAX_NODES = 20_000  # after aliases are expanded: bounds a "billion laughs" file
 
@@ -108,10 +110,10 @@ def read_tree(text: str) -> Tree:
         # The Python parser words its errors the same everywhere and says which character it stumbled on.
         try:
             if len(text) > _REREAD_LIMIT or fast is yaml.SafeLoader:
-                raise _syntax(error, text) from error
+                raise SyntaxTrouble(*worded(error, text)) from error
             root = _compose(text, yaml.SafeLoader)
-        except yaml.MarkedYAMLError as worded:
-            raise _syntax(worded, text) from worded
+        except yaml.MarkedYAMLError as second:
+            raise SyntaxTrouble(*worded(second, text)) from second
     return _Reader().read(root)
 
 
@@ -147,6 +149,7 @@ def _compose(text: str, loader: Any) -> _Node | None:
             done = stack.pop()
             done.open = False
             stack[-1].size += done.size
+            _bound(stack, line)
         elif isinstance(event, (yaml.ScalarEvent, yaml.CollectionStartEvent)):
             node = _node(event, line)
             if event.anchor:
@@ -171,13 +174,17 @@ def _append(stack: list[_Node], node: _Node, line: int) -> None:
     parent = stack[-1]
     parent.children.append(node)  # type: ignore[union-attr]
     parent.size += node.size
-    if sum(open_node.size for open_node in stack) > MAX_NODES:
+    _bound(stack, line)
+
+
+def _bound(stack: list[_Node], line: int) -> None:
+    if sum(node.size for node in stack) > MAX_NODES:
         raise SyntaxTrouble(line, f"expands to more than {MAX_NODES:,} values; no definition is that large")
 
 
 def _aliased(anchors: dict[str, _Node], name: str, line: int) -> _Node:
     if name not in anchors:
-        raise SyntaxTrouble(line, f"*{name} refers to an anchor &{name} that stands nowhere above")
+        raise SyntaxTrouble(line, f"no anchor &{name} stands above *{name}; a text needs quotes")
     if anchors[name].open:
         raise SyntaxTrouble(line, f"*{name} refers to what it stands in; an alias cannot hold itself")
     return anchors[name]
@@ -285,57 +292,3 @@ def _resolve(text: str) -> str:
         if pattern.match(text):
             return str(tag)
     return _TAG + "str"
-
-
-def _syntax(error: yaml.MarkedYAMLError, text: str) -> SyntaxTrouble:
-    """A parser's error in the words of a person who writes YAML by hand."""
-    problem = " ".join((error.problem or "").split())
-    mark = error.problem_mark or error.context_mark
-    line = mark.line + 1 if mark else 1
-    opened = error.context_mark.line + 1 if error.context_mark else line
-    lines = text.splitlines()
-    source = lines[line - 1] if 0 < line <= len(lines) else ""
-    if "tab character" in problem or (mark and source[: mark.column + 1].strip(" ") == "\t"):
-        return SyntaxTrouble(line, "is indented with a tab; YAML takes spaces only")
-    if "cannot start any token" in problem:
-        return SyntaxTrouble(line, _unquoted(source, mark.column if mark else 0))
-    if "mapping values are not allowed" in problem:
-        return SyntaxTrouble(line, _stray_colon(source, mark.column if mark else 0))
-    if "unexpected end of stream" in problem:
-        return SyntaxTrouble(opened, "a quote opens here and is never closed")
-    if "expected ',' or" in problem:
-        closing = "]" if "]" in problem else "}"
-        return SyntaxTrouble(opened, f"a bracket opens here and '{closing}' never closes it")
-    if "could not find expected ':'" in problem:
-        return SyntaxTrouble(opened, "is no 'field: value' line")
-    if "unknown escape" in problem:
-        return SyntaxTrouble(line, "a backslash in double quotes starts an escape; use single quotes")
-    if "sequence entries are not allowed" in problem:
-        return SyntaxTrouble(line, "a list's '- ' items start on lines of their own")
-    if "duplicate anchor" in (error.context or ""):
-        return SyntaxTrouble(line, f"an anchor of this name already stands on line {opened}")
-    if source.lstrip().startswith("- "):
-        return SyntaxTrouble(line, "a list item cannot stand here; look at its indentation")
-    if "block" in problem or "expected key" in problem:
-        return SyntaxTrouble(line, _stray_text(source, mark.column if mark else 0))
-    return SyntaxTrouble(line, f"is not valid YAML: {problem}")
-
-
-def _unquoted(source: str, column: int) -> str:
-    rest = source[column:].split(" #")[0].strip()
-    if re.search(r"[\[{]", source[:column]):
-        rest = re.split(r"[,\]}]", rest)[0]
-    return f"a value cannot start with '{rest[:1]}' unless it is in quotes: write \"{rest}\""
-
-
-def _stray_colon(source: str, column: int) -> str:
-    before = source[:column]
-    if re.match(r"\s*(- )?[\w.-]+:\s", before):
-        return "a text that holds ': ' must be in quotes"
-    return "is indented deeper than the line above allows; fields of one mapping start in one column"
-
-
-def _stray_text(source: str, column: int) -> str:
-    if source[:column].strip():
-        return "text follows a value that had already ended; put the whole value in quotes"
-    return "its indentation fits no line above"

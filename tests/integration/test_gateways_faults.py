@@ -266,6 +266,10 @@ WRONG = {
             "relative to this file"
         ],
     ),
+    "instructions of an endless name": (
+        HEAD + f"instructions_file: {'x' * 5000}\n",
+        ["4: instructions_file: must be the name of a text file"],
+    ),
     "instructions in a folder": (
         HEAD + "instructions_file: ../gateways\n",
         ["4: instructions_file: '../gateways' is not a file"],

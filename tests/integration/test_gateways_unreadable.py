@@ -55,13 +55,24 @@ UNREADABLE = {
         "1: a backslash in double quotes starts an escape; use single quotes",
     ),
     "a list on the field's line": ("stop: - a\n", "1: a list's '- ' items start on lines of their own"),
-    "an unknown alias": ("a: *base\n", "1: *base refers to an anchor &base that stands nowhere above"),
+    "an unknown alias": ("a: *base\n", "1: no anchor &base stands above *base; a text needs quotes"),
     "an alias of itself": ("a: &x [*x]\n", "1: *x refers to what it stands in; an alias cannot hold itself"),
+    "emphasis": ("a: *bold* text\n", "1: a value that starts with '*' or '&' must be in quotes"),
+    "a missing value in a list": ("a: [b, , c]\n", "1: a value is missing before ','"),
+    "text behind a block's sign": ("a: | b\n", "1: a text after | or > begins on the next line"),
+    "text behind the end": (
+        "a: b\n...\nc: d\n",
+        "3: cannot stand here; a file is one mapping of 'field: value' lines",
+    ),
     "two documents": (
         "name: a\n---\nname: b\n",
         "2: a second document begins here; keep one document in a file",
     ),
     "a pit of brackets": ("a: " + "[" * 100_000, "1: is nested deeper than 40 levels"),
+    "a sea of brackets": (
+        "a: [" + "[]," * 100_000 + "]",
+        "1: expands to more than 20,000 values; no definition is that large",
+    ),
     "a billion laughs": (
         "a: &a [x,x,x,x,x,x,x,x,x,x]\n"
         + "".join(
