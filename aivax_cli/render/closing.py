@@ -44,14 +44,15 @@ def sources_table(passages: Sequence[Passage], *, answer: str = "", root: Path |
         style = "" if not used or passage.rank in used else "dim"
         table.add_row(
             Text(f"[{passage.rank}]", style=style or "cyan"),
-            Text(safe_line(passage.source.place), style=f"{style} {_link(passage, root)}".strip()),
+            Text(safe_line(passage.source.place), style=f"{style} {source_link(passage, root)}".strip()),
             Text(safe_line(passage.source.heading)),
             Text(f"{passage.score:.2f}", style=style),
         )
     return table
 
 
-def _link(passage: Passage, root: Path | None) -> str:
+def source_link(passage: Passage, root: Path | None) -> str:
+    """The style that links to the passage's file, "" where there is no such file."""
     document = Path(passage.source.document)
     file = document if document.is_absolute() or root is None else root / document
     try:

@@ -181,7 +181,9 @@ def _answer_stream(screen: Screen, *, markdown: bool) -> AnswerStream:
     if screen.json_output:
         return SilentAnswer()
     if markdown and screen.interactive and not screen.out.is_dumb_terminal:
-        return RawAnswer(screen)
+        from aivax_cli.render.markdown_stream import MarkdownStream
+
+        return MarkdownStream(screen.out)
     return RawAnswer(screen)
 
 
