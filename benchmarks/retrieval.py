@@ -2,9 +2,9 @@
 
     python benchmarks/retrieval.py --dataset DIR [--dataset DIR …] [--sweep]
 
-DIR holds `corpus.jsonl`, `queries.jsonl` and `qrels/test.tsv`. Every line of the corpus becomes one document of
-one passage, in a temporary workspace, through the product's own catalogue, indexes and search. Printed are, in
-percent, Recall@1, Recall@5, MRR@10 and nDCG@10 for each side alone and for every ranking; and the time of a
+DIR holds `corpus.jsonl`, `queries.jsonl` and `qrels/test.tsv`. Every line of the corpus becomes one document
+of one passage, in a temporary workspace, through the product's own catalogue, indexes and search. Printed
+are, in percent, Recall@1, Recall@5, MRR@10 and nDCG@10 for each side alone and for every ranking; and the time of a
 query, embedding included. `--sweep` varies each constant of the score fusion while the others stay.
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import tempfile
 import time
@@ -42,7 +43,8 @@ SWEEP: Mapping[str, Sequence[float]] = {
 }
 """Values tried for each constant of `ranking.Weights`; `dense` is what `lexical` leaves of 1."""
 
-type_of_ranking = Callable[[Evidence], Iterable[ranking.Hit]]
+Order = Callable[[Evidence], Iterable[ranking.Hit]]
+"""Hits of a question, best first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,9 @@ class Dataset:
             row["_id"]: "\n".join(part for part in (row.get("title", ""), row["text"]) if part)
             for row in _rows(folder / "corpus.jsonl")
         }
-        queries = {row["_id"]: row["text"] for row in _rows(folder / "queries.jsonl") if row["_id"] in relevant}
+        queries = {
+            row["_id"]: row["text"] for row in _rows(folder / "queries.jsonl") if row["_id"] in relevant
+        }
         return cls(folder.name, corpus, queries, relevant)
 
 
@@ -142,7 +146,7 @@ def benchmark(dataset: Dataset, embedder: Embedder, *, sweep: bool) -> None:
         _print_header()
         _print_row("lexical alone", _quality(dataset, evidence, lambda e: ranking.best(e.lexical)))
         _print_row("dense alone", _quality(dataset, evidence, lambda e: ranking.best(e.dense)))
-        for name, ranker in ranking.RANKERS.items():
+        for name in ranking.RANKERS:
             limits = RetrievalLimits(top=DEPTH, min_score=0.0, reranker=name)
             found, times = {}, []
             for query, text in dataset.queries.items():
@@ -150,7 +154,6 @@ def benchmark(dataset: Dataset, embedder: Embedder, *, sweep: bool) -> None:
                 passages = base.search([COLLECTION], [text], limits).passages
                 times.append(time.perf_counter() - start)
                 found[query] = [passage.source.document for passage in passages]
-            del ranker
             _print_row(name, Quality.of(dataset, found), times)
         if sweep:
             _sweep(dataset, evidence)
@@ -159,9 +162,10 @@ def benchmark(dataset: Dataset, embedder: Embedder, *, sweep: bool) -> None:
 
 
 Found = Mapping[str, tuple[Evidence, Mapping[ranking.Hit, str]]]
+"""For each question what both sides found, and the passage of each hit."""
 
 
-def _quality(dataset: Dataset, evidence: Found, order: type_of_ranking) -> Quality:
+def _quality(dataset: Dataset, evidence: Found, order: Order) -> Quality:
     found = {
         query: [documents[hit] for hit in list(order(sides))[:DEPTH]]
         for query, (sides, documents) in evidence.items()
@@ -176,9 +180,7 @@ def _sweep(dataset: Dataset, evidence: Found) -> None:
             if field == "lexical":
                 weights = replace(weights, dense=1 - value)
             default = " *" if value == getattr(ranking.DEFAULT_WEIGHTS, field) else ""
-            quality = _quality(
-                dataset, evidence, lambda e, w=weights: ranking.fused(e.dense, e.lexical, w)
-            )
+            quality = _quality(dataset, evidence, lambda e, w=weights: ranking.fused(e.dense, e.lexical, w))
             _print_row(f"fused, {field} {value}{default}", quality)
 
 
@@ -200,18 +202,26 @@ def _print_header() -> None:
 
 def _print_row(name: str, quality: Quality, times: Sequence[float] = ()) -> None:
     figures = (quality.recall_1, quality.recall_5, quality.mrr_10, quality.ndcg_10)
-    text = "".join(
-        f"{100 * value:>{width}.1f}" for value, width in zip(figures, (7, 7, 8, 9), strict=True)
-    )
+    text = "".join(f"{100 * value:>{width}.1f}" for value, width in zip(figures, (7, 7, 8, 9), strict=True))
     if times:
         cuts = statistics.quantiles(times, n=20)
         text += f"{1000 * cuts[9]:>9.1f}{1000 * cuts[18]:>9.1f}"
     print(f"  {name:28}{text}", flush=True)
 
 
+def built_in_embedder() -> Embedder:
+    """The default embedder, its weights fetched if need be."""
+    from aivax_cli.assets.store import AssetStore
+    from aivax_cli.retrieval.embedding.e5 import E5Embedder
+
+    return E5Embedder.from_store(AssetStore.from_environment(os.environ))
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the benchmark with the built-in embedder."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--dataset", type=Path, action="append", required=True, metavar="DIR")
     parser.add_argument("--sweep", action="store_true", help="vary the constants of the score fusion")
     options = parser.parse_args(arguments)

@@ -11,8 +11,9 @@ an ingest that was stopped, at whatever point, is gone on with by running it aga
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -87,8 +88,16 @@ def ingest(
     collection.
     """
     check_name(request.collection)
-    total = sum(isinstance(item, Found) for item in _walk(request))
-    if not total:
+    items = list(
+        walk(
+            request.paths,
+            base=request.base,
+            include=request.include,
+            exclude=request.exclude,
+            max_bytes=request.max_bytes,
+        )
+    )
+    if not any(isinstance(item, Found) for item in items):
         where = ", ".join(str(path) for path in request.paths)
         raise IngestError(f"{where}: no documents to read", fix="check the path and what is excluded")
     with write_lock(
@@ -96,19 +105,9 @@ def ingest(
     ):
         catalogue = Catalogue.create(directory)
         try:
-            return _Run(request, directory, catalogue, embedder, on_progress, total).run()
+            return _Run(request, directory, catalogue, embedder, on_progress, items).run()
         finally:
             catalogue.close()
-
-
-def _walk(request: IngestRequest) -> Iterator[Found | Skipped]:
-    return walk(
-        request.paths,
-        base=request.base,
-        include=request.include,
-        exclude=request.exclude,
-        max_bytes=request.max_bytes,
-    )
 
 
 @dataclass(slots=True)
@@ -120,13 +119,14 @@ class _Run:
     catalogue: Catalogue
     embedder: Embedder
     on_progress: Callable[[Progress], None]
-    files_total: int
+    items: Sequence[Found | Skipped]
     counts: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(("added", "changed", "unchanged"), 0)
     )
     failed: list[Notice] = field(default_factory=list)
     skipped: list[Notice] = field(default_factory=list)
     warnings: list[Notice] = field(default_factory=list)
+    files_total: int = 0
     files_done: int = 0
     chunks_done: int = 0
     chunks_total: int = 0
@@ -144,7 +144,9 @@ class _Run:
         with self.catalogue.writing() as writer:
             writer.drop_unused_vectors(collection.id)
         embedding.measure_background(self._again())
-        sync_snapshot(self.catalogue, self._again(), self.directory)
+        problem = sync_snapshot(self.catalogue, self._again(), self.directory)
+        if problem:
+            self.warnings.append(Notice(collection.name, problem))
         with self.catalogue.reading() as reader:
             summary = reader.summary(self._again())
         return IngestSummary(
@@ -209,9 +211,10 @@ class _Run:
 
     def _read(self, collection: Collection) -> int:
         """Stores what is new or changed; says how many documents were gone and removed."""
+        self.files_total = sum(isinstance(item, Found) for item in self.items)
         seen: set[int] = set()
         passed_over: list[str] = []
-        for item in _walk(self.request):
+        for item in self.items:
             if isinstance(item, Skipped):
                 self.skipped.append(Notice(item.name, item.reason))
                 passed_over.append(item.name)
@@ -302,9 +305,12 @@ class _Run:
 
 
 def root_name(path: Path, base: Path) -> str:
-    """How documents below `path` begin to be named: its path below `base`, else the absolute one."""
-    resolved, above = path.resolve(), base.resolve()
-    return (resolved.relative_to(above) if resolved.is_relative_to(above) else resolved).as_posix()
+    """How documents below `path` begin to be named, as `walk` names them: from `base`, else absolute."""
+    absolute = Path(os.path.normpath(path.absolute()))
+    for above in (Path(os.path.normpath(base.absolute())), base.resolve()):
+        if absolute.is_relative_to(above):
+            return absolute.relative_to(above).as_posix()
+    return absolute.as_posix()
 
 
 def _is_below(name: str, roots: list[str]) -> bool:

@@ -35,7 +35,7 @@ def _failures() -> Iterator[None]:
 
 
 class ChromaFolder:
-    """An open Chroma folder with one collection of vectors, compared by cosine. Safe to share between threads."""
+    """An open Chroma folder with one collection of vectors, compared by cosine. Threads may share it."""
 
     def __init__(self, folder: Path, name: str, *, create: bool) -> None:
         """Opens the collection `name`, a name as `names.chroma_name` gives it. Raises ChromaFailedError."""
@@ -57,7 +57,7 @@ class ChromaFolder:
                     else self._client.get_collection(name, embedding_function=None)
                 )
             except BaseException:
-                self._client.close()
+                self.close()
                 raise
 
     def upsert(self, ids: Sequence[int], vectors: Vectors) -> None:

@@ -116,8 +116,9 @@ class Reader:
     def document_summaries(self, collection_id: int) -> list[DocumentSummary]:
         """Every document with its counts, by name."""
         rows = self._db.execute(
-            "SELECT d.name, d.title, count(c.id), coalesce(sum(c.tokens), 0), d.size, d.state FROM documents d "
-            "LEFT JOIN chunks c ON c.document_id = d.id WHERE d.collection_id = ? GROUP BY d.id ORDER BY d.name",
+            "SELECT d.name, d.title, count(c.id), coalesce(sum(c.tokens), 0), d.size, d.state "
+            "FROM documents d LEFT JOIN chunks c ON c.document_id = d.id WHERE d.collection_id = ? "
+            "GROUP BY d.id ORDER BY d.name",
             (collection_id,),
         )
         return [DocumentSummary(*row) for row in rows]

@@ -27,13 +27,27 @@ if TYPE_CHECKING:
 WIDEN = 4
 """How much further to look when too many of the nearest vectors are no longer in use."""
 
+TELLING_REACH = 2.2
+"""The least U (see `lexical`) with which words are evidence: that of one word, in two stems of idf 0.5, which
+one of three passages holds. Below it every word of the question stands in about half of the passages."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What both sides say of the passages, for one search term. See `ranking` for the scales."""
+    """What both sides say of the passages, for one search term. See `ranking` for the scales.
+
+    `telling` are the collections in which the term's words set passages apart, so that they may count as
+    evidence in a score.
+    """
 
     dense: Mapping[Hit, float]
     lexical: Mapping[Hit, float]
+    telling: frozenset[int]
+
+    def score(self, hit: Hit) -> float:
+        """The score of a passage for this term."""
+        words = self.lexical.get(hit) if hit[0] in self.telling else None
+        return ranking.score(self.dense.get(hit), words)
 
 
 class KnowledgeBase:
@@ -119,18 +133,15 @@ class KnowledgeBase:
     def _evidence(
         self, reader: Reader, collections: Sequence[Collection], terms: Sequence[str], questions: Vectors
     ) -> list[Evidence]:
+        nearest = {collection.id: self._indexes.get(reader, collection) for collection in collections}
         dense: list[dict[Hit, float]] = [{} for _ in terms]
-        lexical: list[dict[Hit, float]] = [{} for _ in terms]
         for collection in collections:
-            nearest = self._indexes.get(reader, collection)
-            for place, found in enumerate(_dense(reader, collection, nearest, questions)):
+            for place, found in enumerate(_dense(reader, collection, nearest[collection.id], questions)):
                 dense[place].update(found)
-            for place, term in enumerate(terms):
-                found = _lexical(reader, collection, term)
-                lexical[place].update(found)
-                lacking = [key for key in found if key not in dense[place]]
-                dense[place].update(_similarities(reader, collection, questions[place], lacking))
-        return [Evidence(near, words) for near, words in zip(dense, lexical, strict=True)]
+        return [
+            _with_words(reader, collections, term, question, found)
+            for term, question, found in zip(terms, questions, dense, strict=True)
+        ]
 
 
 class CollectionSearch:
@@ -188,15 +199,29 @@ def _dense(
     ]
 
 
-def _lexical(reader: Reader, collection: Collection, term: str) -> dict[Hit, float]:
-    """The part of the question's reach that passages have, by vector; without one, by minus the chunk's id."""
-    hits, reach = reader.lexical(collection, term, POOL)
-    vectors = reader.vector_ids_of([chunk for chunk, _ in hits])
-    found: dict[Hit, float] = {}
-    for chunk, bm25 in hits:
-        vector = vectors.get(chunk)
-        found.setdefault((collection.id, -chunk if vector is None else vector), bm25 / reach)
-    return found
+def _with_words(
+    reader: Reader,
+    collections: Sequence[Collection],
+    term: str,
+    question: Vectors,
+    dense: dict[Hit, float],
+) -> Evidence:
+    """Adds what the words of a term find. Passages that only they have found get their similarity, too."""
+    lexical: dict[Hit, float] = {}
+    lacking: dict[Hit, float] = {}
+    telling = set()
+    for collection in collections:
+        hits, reach = reader.lexical(collection, term, POOL)
+        if reach >= TELLING_REACH:
+            telling.add(collection.id)
+        vectors = reader.vector_ids_of([chunk for chunk, _ in hits])
+        for chunk, bm25 in hits:
+            vector = vectors.get(chunk)
+            lexical.setdefault((collection.id, -chunk if vector is None else vector), bm25 / reach)
+        lacking.update(
+            _similarities(reader, collection, question, [hit for hit in lexical if hit not in dense])
+        )
+    return Evidence(dense | lacking, lexical, frozenset(telling))
 
 
 def _similarities(
@@ -205,7 +230,8 @@ def _similarities(
     """Similarities of passages that only their words have found."""
     import numpy as np
 
-    vectors = reader.vectors_by_id(collection.id, [number for _, number in hits if number > 0])
+    numbers = [number for owner, number in hits if owner == collection.id and number > 0]
+    vectors = reader.vectors_by_id(collection.id, numbers)
     return {
         (collection.id, number): similarity(
             float(np.frombuffer(blob, dtype="<f4") @ question), collection.background
@@ -216,10 +242,7 @@ def _similarities(
 
 def _scores(ranked: Mapping[Hit, float], evidence: Sequence[Evidence]) -> dict[Hit, float]:
     """The score of every ranked passage, by its best term, in the order of the ranking."""
-    return {
-        hit: max(ranking.score(one.dense.get(hit), one.lexical.get(hit)) for one in evidence)
-        for hit in ranked
-    }
+    return {hit: max(one.score(hit) for one in evidence) for hit in ranked}
 
 
 def _passages(
@@ -249,7 +272,7 @@ def _chunks(reader: Reader, collections: Iterable[int], hits: Sequence[Hit]) -> 
 
 
 def _select(found: Iterator[tuple[StoredChunk, str, float]], limits: RetrievalLimits) -> tuple[Passage, ...]:
-    """The first `top` passages of different text that fit into `max_tokens`; what does not fit is passed over."""
+    """The first `top` passages of different text that fit into `max_tokens`; others are passed over."""
     chosen: list[Passage] = []
     seen: set[str] = set()
     room = limits.max_tokens

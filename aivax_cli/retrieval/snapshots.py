@@ -1,10 +1,11 @@
 """Chroma's index of a collection's vectors, in folders that are never changed once they are in use.
 
-Embedded Chroma survives neither a kill while it writes nor a second process that has it open, and may end the
-process that opens a damaged store. So a writer copies the folder in use, brings the copy up to date, closes it,
-asks the copy for vectors that the catalogue holds, and only then lets the catalogue point at it. A kill leaves
-the folder in use as it was; readers keep theirs until they see the new name; a copy that nothing points at is
-swept away by the next writer. The catalogue's vectors are the truth: the folders can be deleted at any time.
+Embedded Chroma survives neither a kill while it writes nor a second process that has it open, and may end
+the process that opens a damaged store. So a writer copies the folder in use, brings the copy up to date,
+closes it, asks the copy for vectors that the catalogue holds, and only then lets the catalogue point at it. A
+kill leaves the folder in use as it was; readers keep theirs until they see the new name; a copy that nothing
+points at is swept away by the next writer. The catalogue's vectors are the truth: the folders can be deleted
+at any time.
 """
 
 from __future__ import annotations

@@ -38,8 +38,8 @@ class Writer(Reader):
     def create_collection(self, name: str, embedder: EmbedderTag) -> Collection:
         """A new, empty collection."""
         cursor = self._db.execute(
-            "INSERT INTO collections(name, embedder, fingerprint, dimension, analyzer, created_at, updated_at) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO collections(name, embedder, fingerprint, dimension, analyzer, created_at, "
+            "updated_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
             (name, embedder.name, embedder.fingerprint, embedder.dimension, ANALYZER, self._now, self._now),
         )
         for statement in schema.collection_tables(int(cursor.lastrowid or 0)):
@@ -57,7 +57,7 @@ class Writer(Reader):
         self._db.execute("DELETE FROM collections WHERE id = ?", (collection_id,))
 
     def bind_embedder(self, collection_id: int, embedder: EmbedderTag) -> None:
-        """Forgets every vector: all documents wait for those of `embedder`, and are found by words meanwhile."""
+        """Forgets every vector: all documents wait for `embedder`'s, and are found by words meanwhile."""
         self._db.execute(f"DELETE FROM vectors_{collection_id}")
         self._db.execute("UPDATE chunks SET vector_id = NULL WHERE collection_id = ?", (collection_id,))
         self._db.execute("UPDATE documents SET state = 'lexical' WHERE collection_id = ?", (collection_id,))
@@ -135,8 +135,8 @@ class Writer(Reader):
         for ordinal, chunk in enumerate(chunks):
             digest = text_hash(embedded_text(chunk.heading, chunk.text))
             cursor = self._db.execute(
-                "INSERT INTO chunks(collection_id, document_id, ordinal, text, heading, first_line, last_line, "
-                "page, tokens, hash, vector_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+                "INSERT INTO chunks(collection_id, document_id, ordinal, text, heading, first_line, "
+                "last_line, page, tokens, hash, vector_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
                 f"(SELECT id FROM vectors_{collection_id} WHERE hash = ?))",
                 (
                     collection_id, document_id, ordinal, chunk.text, chunk.heading, chunk.first_line,
@@ -187,7 +187,8 @@ class Writer(Reader):
     def _complete(self, collection_id: int, document_id: int) -> bool:
         vector_of = f"(SELECT v.id FROM vectors_{collection_id} v WHERE v.hash = chunks.hash)"
         lacking = self._db.execute(
-            f"SELECT 1 FROM chunks WHERE document_id = ? AND vector_id IS NULL AND {vector_of} IS NULL LIMIT 1",
+            "SELECT 1 FROM chunks WHERE document_id = ? AND vector_id IS NULL "
+            f"AND {vector_of} IS NULL LIMIT 1",
             (document_id,),
         ).fetchone()
         if lacking:
@@ -211,6 +212,7 @@ class Writer(Reader):
 
     def _changed(self, collection_id: int, chunks: int = 0) -> None:
         self._db.execute(
-            "UPDATE collections SET generation = generation + 1, chunks = chunks + ?, updated_at = ? WHERE id = ?",
+            "UPDATE collections SET generation = generation + 1, chunks = chunks + ?, updated_at = ? "
+            "WHERE id = ?",
             (chunks, self._now, collection_id),
         )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from pathlib import Path
 
-import numpy as np
+import numpy as np  # noqa: TID253 - tests of vectors need it in every function
 
 from aivax_cli.ingest.run import IngestRequest, ingest
 from aivax_cli.retrieval.embedding.base import Embedded
