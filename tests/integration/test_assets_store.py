@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -110,7 +111,7 @@ def test_a_wheel_that_its_index_disowns_is_refused(tmp_path: Path) -> None:
         index.stated_hashes[member.wheel] = "0" * 64
         with pytest.raises(AssetError, match="SHA-256 that its index states"):
             store_of(tmp_path, asset_of(member), index.root).path("thing")
-    assert member.wheel not in left_over(tmp_path)
+    assert f"thing.{member.wheel}" not in left_over(tmp_path)
 
 
 def test_an_answer_of_another_length_is_refused_unread(tmp_path: Path) -> None:
@@ -321,6 +322,21 @@ def test_a_killed_download_is_resumed_by_the_next_process(tmp_path: Path) -> Non
         assert index.requests_of("thing.bin")[-1].range == f"bytes={there}-"
 
 
+def test_two_files_of_one_wheel_can_be_fetched_at_once(tmp_path: Path) -> None:
+    with PackageIndex() as index:
+        members = index.add_wheel("pkg", {"a.bin": CONTENT, "b.bin": CONTENT[::-1]})
+        index.behave(members[0].wheel).bytes_per_s = 4_000_000
+        contents = {"a": CONTENT, "b": CONTENT[::-1]}
+        assets = {
+            name: Asset(name, name, len(data), sha256(data), "MIT", (member,))
+            for (name, data), member in zip(contents.items(), members, strict=True)
+        }
+        store = AssetStore(tmp_path / "cache", hurried_fetcher(index.root), assets=assets)
+        with ThreadPoolExecutor() as pool:
+            files = pool.map(store.path, assets)
+        assert [file.read_bytes() for file in files] == list(contents.values())
+
+
 GGUF = b"GGUF" + CONTENT
 
 
@@ -352,6 +368,17 @@ def test_a_pulled_address_keeps_no_credentials(tmp_path: Path) -> None:
     kept = (tmp_path / "cache" / "pulled" / "m.json").read_text()
     assert "s3cret" not in kept
     assert json.loads(kept)["url"] == f"http://***@{index.host}/files/m.gguf"
+
+
+def test_a_pull_without_a_hash_takes_nothing_from_an_earlier_one(tmp_path: Path) -> None:
+    with PackageIndex() as index:
+        first, second = index.add_file("1/m.gguf", GGUF), index.add_file("2/m.gguf", GGUF + b"other")
+        store = AssetStore(tmp_path / "cache", hurried_fetcher(), assets={})
+        index.behave("1/m.gguf").stall_after = 300_000
+        with pytest.raises(AssetError):
+            store.pull(first)
+        assert store.pull(second).sha256 == sha256(GGUF + b"other")
+        assert index.requests_of("2/m.gguf")[0].range is None
 
 
 def test_what_is_no_gguf_file_is_not_pulled(tmp_path: Path) -> None:

@@ -31,6 +31,13 @@ def test_indexes_are_those_that_pip_and_uv_would_ask(environ: dict[str, str], ur
 
 
 @pytest.mark.parametrize(
+    ("value", "proxy"), [("host:3128", "http://host:3128"), ("http://h:1", "http://h:1")]
+)
+def test_pips_proxy_is_used(value: str, proxy: str) -> None:
+    assert index_config(NO_FILES | {"PIP_PROXY": value}).proxy == proxy
+
+
+@pytest.mark.parametrize(
     ("url", "shown"),
     [
         ("https://ana:s3@host:8/simple", "https://***@host:8/simple"),
