@@ -282,6 +282,11 @@ def _faults(shown_as: str, troubles: Iterable[Trouble]) -> tuple[Fault, ...]:
     kept: dict[tuple[int, FieldPath, str], Fault] = {}
     for trouble in found:
         if trouble.alone or trouble.path not in settled:
-            fault = Fault(shown_as, trouble.line, redact(dotted(trouble.path)), redact(trouble.problem))
+            field, problem = _one_line(dotted(trouble.path)), _one_line(trouble.problem)
+            fault = Fault(shown_as, trouble.line, field, problem)
             kept.setdefault((trouble.line, trouble.path, trouble.problem), fault)
     return tuple(sorted(kept.values(), key=lambda fault: fault.line))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(redact(text).split())

@@ -210,6 +210,10 @@ WRONG = {
         f'id: {ID}\nname: a\nmodel: "@opnai/gpt-5-mini"\n',
         ["3: model: no provider named 'opnai'; did you mean 'openai'?"],
     ),
+    "a line break in a name": (
+        f'id: {ID}\nname: a\nmodel: "@ol\\nlama/x"\n',
+        ["3: model: no provider named 'ol lama'; did you mean 'ollama'?"],
+    ),
     "an unknown provider in the pool": (
         HEAD + 'rewrite:\n  models:\n    - "@openai/gpt-5-nano"\n    - "@grok/x"\n',
         ["7: rewrite.models[1]: no provider named 'grok'; did you mean 'groq'?"],
