@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from aivax_cli import __version__
+from aivax_cli.cli.collections import collections
 from aivax_cli.cli.command import DebugOption, JsonOption, NoColorOption, QuietOption, command
 from aivax_cli.cli.complete import complete
 from aivax_cli.cli.doctor import doctor
@@ -23,7 +24,8 @@ app = typer.Typer(
     name="aivax",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+    # Typer's boxed help loads rich's Markdown and Pygments, which takes longer than all the rest of --help.
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Turn a folder of documents into an AI gateway.",
 )
@@ -56,6 +58,7 @@ command(app, "ingest")(ingest)
 command(app, "search")(search)
 command(app, "complete")(complete)
 app.add_typer(gateways, name="gateways")
+app.add_typer(collections, name="collections")
 command(app, "schema")(schema)
 app.add_typer(models, name="models")
 command(app, "usage")(usage)

@@ -51,7 +51,7 @@ def doctor(
         bool, typer.Option("--verify", help="Also compute the SHA-256 of every downloaded file again.")
     ] = False,
 ) -> None:
-    """Say what is installed, found and reachable, and how to mend what is not.
+    """Check this machine; each problem with its fix.
 
     Exits with 1 when something is broken (✗). What will do for now (!) is no failure. No key is shown, and
     none is sent anywhere.

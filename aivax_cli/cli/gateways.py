@@ -24,7 +24,7 @@ gateways = typer.Typer()
 
 @group_default(gateways)
 def list_gateways(session: Session) -> None:
-    """List the gateways of this workspace; show, make and check them."""
+    """List the gateways; show, make and check them."""
     from aivax_cli.gateway.workspace import find_workspace
 
     workspace = find_workspace(session.directory)
@@ -50,7 +50,10 @@ def show(
         str, typer.Argument(metavar="NAME", help="File name, name, slug `name:final4` or full id.")
     ],
 ) -> None:
-    """Print a gateway with every default filled in, and where its instructions come from."""
+    """Print a gateway with every default filled in.
+
+    Says where its instructions come from and which endpoint it calls.
+    """
     from aivax_cli.gateway.providers import resolve_model
     from aivax_cli.gateway.workspace import find_workspace
     from aivax_cli.gateway.writing import resolved, to_yaml

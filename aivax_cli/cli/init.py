@@ -51,7 +51,7 @@ def init(
         Path | None, typer.Argument(metavar="[DIR]", help="The folder; this one when left out.")
     ] = None,
 ) -> None:
-    """Make a workspace: gateways, collections and an example to start from.
+    """Make a workspace with an example to start from.
 
     Nothing that is already there is changed.
     """

@@ -1,0 +1,125 @@
+"""`aivax collections`: list, show and remove what is indexed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aivax_cli.cli.command import Session, command, group_default
+from aivax_cli.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from aivax_cli.retrieval.records import CollectionSummary, DocumentSummary
+
+collections = typer.Typer()
+
+_NUMBERS = ("documents", "chunks", "tokens", "size")
+
+
+@group_default(collections)
+def list_collections(session: Session) -> None:
+    """List the collections; show and remove them."""
+    from aivax_cli.gateway.workspace import find_workspace
+    from aivax_cli.retrieval.management import list_collections as every
+
+    workspace = find_workspace(session.directory)
+    found = every(workspace.state_dir)
+    if session.screen.json_output:
+        session.screen.data([asdict(summary) for summary in found])
+    elif found:
+        session.screen.show(_table(found))
+    else:
+        session.screen.note("Nothing is indexed yet: aivax ingest FOLDER --collection NAME")
+
+
+@command(collections, "show")
+def show(session: Session, name: Annotated[str, typer.Argument(help="The collection.")]) -> None:
+    """Show a collection and its documents."""
+    from aivax_cli.gateway.workspace import find_workspace
+    from aivax_cli.retrieval.management import show_collection
+
+    workspace = find_workspace(session.directory)
+    summary, documents = show_collection(workspace.state_dir, name)
+    if session.screen.json_output:
+        session.screen.data({**asdict(summary), "documents": [asdict(document) for document in documents]})
+        return
+    session.screen.show(_table([summary]))
+    session.screen.show("")
+    session.screen.show(_documents(documents))
+
+
+@command(collections, "remove")
+def remove(
+    session: Session,
+    name: Annotated[str, typer.Argument(help="The collection.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Remove a collection from the index. The documents themselves stay where they are."""
+    from aivax_cli.gateway.workspace import find_workspace
+    from aivax_cli.retrieval.management import remove_collection, show_collection
+
+    workspace = find_workspace(session.directory)
+    summary, _ = show_collection(workspace.state_dir, name)
+    if not yes and not _confirmed(summary):
+        raise typer.Exit(1)
+    removed = remove_collection(workspace.state_dir, name)
+    if session.screen.json_output:
+        session.screen.data({"removed": removed.name, "documents": removed.documents})
+    else:
+        session.screen.note(f"removed {removed.name}: {removed.documents:,} documents")
+
+
+def _confirmed(summary: CollectionSummary) -> bool:
+    if not sys.stdin.isatty():
+        raise UsageError(f"removing '{summary.name}' needs a yes", fix="add --yes")
+    return typer.confirm(f"Remove {summary.name} ({summary.documents:,} documents) from the index?", err=True)
+
+
+def _table(summaries: Sequence[CollectionSummary]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("collection", *_NUMBERS, "embedder", "updated"):
+        table.add_column(title, justify="right" if title in _NUMBERS else "left")
+    for summary in summaries:
+        waiting = f" ({summary.pending_documents} waiting)" if summary.pending_documents else ""
+        table.add_row(
+            summary.name,
+            f"{summary.documents:,}{waiting}",
+            f"{summary.chunks:,}",
+            f"{summary.tokens:,}",
+            _size(summary.source_bytes),
+            summary.embedder,
+            datetime.fromtimestamp(summary.updated_at).strftime("%Y-%m-%d %H:%M"),
+        )
+    return table
+
+
+def _documents(documents: Sequence[DocumentSummary]) -> Table:
+    from rich.table import Table
+
+    from aivax_cli.render.safe_text import safe_line
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("document", "title", *_NUMBERS[1:]):
+        table.add_column(title, justify="right" if title in _NUMBERS else "left")
+    for document in documents:
+        table.add_row(
+            safe_line(document.name),
+            safe_line(document.title),
+            f"{document.chunks:,}",
+            f"{document.tokens:,}",
+            _size(document.size_bytes),
+        )
+    return table
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:.1f} MB" if size_bytes >= 1e6 else f"{size_bytes / 1e3:.1f} kB"
