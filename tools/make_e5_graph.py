@@ -10,7 +10,7 @@ Output: `hidden` float32 (texts, tokens, 384).
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import onnx
@@ -25,8 +25,9 @@ ONNX_TYPES = {"int8": TensorProto.INT8, "float32": TensorProto.FLOAT}
 
 @dataclass
 class Builder:
-    """Collects the nodes."""
+    """Collects the nodes, with matrix products of 8-bit integers or of float32."""
 
+    quantise: bool
     nodes: list[onnx.NodeProto] = field(default_factory=list)
 
     def add(
@@ -45,6 +46,8 @@ class Builder:
 
     def product(self, value: str, name: str) -> str:
         """value · matrix, without the bias."""
+        if not self.quantise:
+            return self.add("MatMul", [value, f"{name}.w"], f"{name}.out")
         integers, largest = self.quantised(value)
         inputs = [integers, f"{name}.w", "step", f"{name}.scale", "middle"]
         unscaled = self.add("MatMulIntegerToFloat", inputs, f"{name}.unscaled", fused=True)
@@ -77,9 +80,9 @@ def weightless(tensor: Initialiser) -> onnx.TensorProto:
     return proto
 
 
-def make_graph() -> bytes:
-    """The serialised model."""
-    build = Builder()
+def make_graph(*, quantise: bool = True) -> bytes:
+    """The serialised model; in float32 for comparison when not quantised."""
+    build = Builder(quantise)
     value = build.add(
         "LayerNormalization",
         ["embeddings", "emb.ln.w", "emb.ln.b"],
@@ -95,6 +98,11 @@ def make_graph() -> bytes:
         helper.make_tensor("step", TensorProto.FLOAT, [], [1 / 127]),
         helper.make_tensor("middle", TensorProto.UINT8, [], [128]),
     ]
+    tensors = list(initialisers(E5_SMALL))
+    if not quantise:
+        tensors = [
+            replace(tensor, type="float32") for tensor in tensors if not tensor.name.endswith(".scale")
+        ]
     float_shape = ["texts", "tokens", E5_SMALL.hidden]
     network = helper.make_graph(
         build.nodes,
@@ -104,7 +112,7 @@ def make_graph() -> bytes:
             helper.make_tensor_value_info("mask", TensorProto.INT32, ["texts", "tokens"]),
         ],
         [helper.make_tensor_value_info("hidden", TensorProto.FLOAT, float_shape)],
-        [*constants, *map(weightless, initialisers(E5_SMALL))],
+        [*constants, *map(weightless, tensors)] if quantise else [*map(weightless, tensors)],
     )
     opsets = [helper.make_opsetid("", 18), helper.make_opsetid(FUSED, 1)]
     model = helper.make_model(network, opset_imports=opsets, ir_version=9, producer_name="aivax")
