@@ -136,10 +136,19 @@ def plan_turn(gateway: LoadedGateway, workspace: Workspace) -> TurnPlan:
     definition = gateway.definition
     return TurnPlan(
         gateway=definition,
-        instructions=gateway.instructions,
+        instructions=_instructions(gateway, workspace),
         target=_target(gateway, workspace),
         rewriter=_rewriter(gateway, workspace),
     )
+
+
+def _instructions(gateway: LoadedGateway, workspace: Workspace) -> str | None:
+    """The system message: the gateway's own, then what its collections have to say about themselves."""
+    knowledge = gateway.definition.knowledge
+    names = knowledge.collections if knowledge else []
+    contexts = [workspace.collection_definition(name).context for name in names]
+    parts = [part.strip() for part in (gateway.instructions, *contexts) if part and part.strip()]
+    return "\n\n".join(parts) or None
 
 
 def _target(gateway: LoadedGateway, workspace: Workspace) -> ModelTarget:
