@@ -151,7 +151,8 @@ class Fetcher:
                 return failed_connects < connect_attempts and not _is_distrust(error)
             if isinstance(error, _RefusedError):
                 return error.status in _RETRIED_STATUSES | {416} and (error.retry_after_s or True)
-            return isinstance(error, httpx.TransportError)
+            is_transport = isinstance(error, httpx.TransportError)
+            return is_transport and not isinstance(error, httpx.UnsupportedProtocol)
 
         try:
             for attempt in stamina.retry_context(
