@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +12,15 @@ from aivax_cli.render.money import cost
 from aivax_cli.render.safe_text import safe_line
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Console, ConsoleOptions, RenderResult
     from rich.text import Text
 
     from aivax_cli.core.types import Charge, Passage, Timing
 
+# Columns beside place and heading, and what a heading needs to be worth showing beside its place.
+_FIXED_COLUMNS = 16
+_LEAST_HEADING = 14
+_NARROW_HEADING = 34
 _CITATION = re.compile(r"\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]")
 
 
@@ -26,29 +30,59 @@ def cited(text: str) -> frozenset[int]:
     return frozenset(int(number) for group in groups for number in group)
 
 
-def sources_table(passages: Sequence[Passage], *, answer: str = "", root: Path | None = None) -> Table:
+class Sources:
     """The passages, numbered as the model saw them: place, heading, score.
 
     Those that `answer` cites stand out. Places link to the file when it exists, below `root` or absolute.
+    On a screen too narrow for columns a source takes two lines.
     """
-    from rich.table import Table
-    from rich.text import Text
 
-    used = cited(answer)
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True, justify="right")
-    table.add_column(overflow="fold", max_width=60)
-    table.add_column(overflow="ellipsis", no_wrap=True, style="dim")
-    table.add_column(no_wrap=True, justify="right")
-    for passage in passages:
-        style = "" if not used or passage.rank in used else "dim"
-        table.add_row(
+    def __init__(self, passages: Sequence[Passage], *, answer: str = "", root: Path | None = None) -> None:
+        self._passages = passages
+        self._cited = cited(answer)
+        self._root = root
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.table import Table
+
+        rows = [self._cells(passage) for passage in self._passages]
+        longest = max((place.cell_len for _, place, _, _ in rows), default=0)
+        if longest + _LEAST_HEADING + _FIXED_COLUMNS > options.max_width:
+            yield from self._stacked(rows)
+            return
+        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+        table.add_column(no_wrap=True, justify="right")
+        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True, overflow="ellipsis")
+        table.add_column(no_wrap=True, justify="right")
+        for row in rows:
+            table.add_row(*row)
+        yield table
+
+    @staticmethod
+    def _stacked(rows: Sequence[tuple[Text, Text, Text, Text]]) -> Iterator[Text]:
+        from rich.text import Text
+
+        for number, place, heading, score in rows:
+            line = Text.assemble(number, " ", place, "  ", score)
+            line.overflow = "fold"
+            yield line
+            if heading:
+                heading.truncate(_NARROW_HEADING, overflow="ellipsis")
+                yield Text.assemble("    ", heading)
+
+    def _cells(self, passage: Passage) -> tuple[Text, Text, Text, Text]:
+        from rich.text import Text
+
+        style = "dim" if self._cited and passage.rank not in self._cited else ""
+        return (
             Text(f"[{passage.rank}]", style=style or "cyan"),
-            Text(safe_line(passage.source.place), style=f"{style} {source_link(passage, root)}".strip()),
-            Text(safe_line(passage.source.heading)),
+            Text(
+                safe_line(passage.source.place), style=f"{style} {source_link(passage, self._root)}".strip()
+            ),
+            Text(safe_line(passage.source.heading), style="dim"),
             Text(f"{passage.score:.2f}", style=style),
         )
-    return table
 
 
 def source_link(passage: Passage, root: Path | None) -> str:

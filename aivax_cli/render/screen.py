@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -56,11 +57,24 @@ class Screen:
         self.json_output = json_output
         self.quiet = quiet
         self.debug = debug
+        self._make_way: Callable[[], None] = _nothing
         self.out: Console = Console(file=stdout or sys.stdout, highlight=False, no_color=colourless)
         self.err: Console = Console(file=stderr or sys.stderr, highlight=False, no_color=colourless)
         for console in (self.out, self.err):
             if not console.is_terminal and "COLUMNS" not in os.environ:
                 console.width = _PIPE_COLUMNS
+
+    @contextmanager
+    def making_way(self, make_way: Callable[[], None]) -> Iterator[None]:
+        """Inside the block `make_way` is called before anything is printed beside the answer.
+
+        Whoever repaints a part of the screen gives it free, so that a line does not end up inside it.
+        """
+        before, self._make_way = self._make_way, make_way
+        try:
+            yield
+        finally:
+            self._make_way = before
 
     @property
     def interactive(self) -> bool:
@@ -89,21 +103,29 @@ class Screen:
     def tell(self, renderable: RenderableType) -> None:
         """Something for a person beside the data; silent with --quiet."""
         if not self.quiet:
+            self._make_way()
             self.aside.print(renderable)
 
     def note(self, message: str) -> None:
         """A dim line for a person; silent with --quiet. The message is text, not markup."""
         if not self.quiet:
+            self._make_way()
             self.aside.print(message, style="dim", markup=False)
 
     def warn(self, message: str) -> None:
         """A warning line on stderr. The message is text, not markup."""
+        self._make_way()
         self.err.print(f"[yellow]warning:[/] {_escape(message)}", soft_wrap=True)
 
     def error(self, error: AivaxError) -> None:
         """An error as its one line (several for several faults), on stderr."""
+        self._make_way()
         for line in str(error).splitlines():
             self.err.print(f"[red]error:[/] {_escape(line)}", soft_wrap=True)
+
+
+def _nothing() -> None:
+    return None
 
 
 def _escape(text: str) -> str:

@@ -46,9 +46,13 @@ class Status:
         if self._task is not None:
             self._task.cancel()
             self._task = None
+        self.hide()
+
+    def hide(self) -> None:
+        """Takes the line away until its next step, so that something else can be printed above it."""
         if self._drawn:
-            self._write("\r\x1b[K")
             self._drawn = False
+            self._write("\r\x1b[K")
 
     async def _animate(self) -> None:
         await asyncio.sleep(_PATIENCE_S)

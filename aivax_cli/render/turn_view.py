@@ -20,7 +20,7 @@ from aivax_cli.core.events import (
     Warned,
 )
 from aivax_cli.render.answer_stream import AnswerStream, RawAnswer, SilentAnswer
-from aivax_cli.render.closing import closing_line, sources_table
+from aivax_cli.render.closing import Sources, closing_line
 from aivax_cli.render.cost import cost_table as table_of_cost
 from aivax_cli.render.safe_text import safe_line
 from aivax_cli.render.status import Status
@@ -71,22 +71,32 @@ class TurnView:
         self._status = Status(screen.aside)
         self._answer = _answer_stream(screen, markdown=markdown)
         self._frame: asyncio.TimerHandle | None = None
+        self._over = False
 
     async def follow(self, events: AsyncGenerator[Event, None]) -> None:
         """Shows events until there are none; leaves a clean line behind, whatever happens."""
         try:
             async with aclosing(events):
                 self.wait_for("thinking")
-                async for event in events:
-                    self._show(event)
+                with self._screen.making_way(self._interject):
+                    async for event in events:
+                        if self._over:
+                            break
+                        self._show(event)
         finally:
+            self.stop()
+
+    def stop(self) -> None:
+        """Ends the view on a clean line; what comes later is not shown."""
+        if not self._over:
+            self._over = True
             self._status.clear()
             self._stop_frame()
             self._answer.close()
 
     def wait_for(self, what: str) -> None:
         """Says what is being waited for, until there is something else to show."""
-        if not self._screen.quiet and not self.text:
+        if not (self._screen.quiet or self.text or self._over):
             self._status.say(f"{what}…")
 
     def close(
@@ -103,10 +113,13 @@ class TurnView:
         screen = self._screen
         if self.passages and self.text:
             screen.tell("")
-            screen.tell(sources_table(self.passages, answer=self.text, root=self._root))
+            screen.tell(Sources(self.passages, answer=self.text, root=self._root))
         screen.tell("")
-        screen.tell(closing_line(spent, timing, note=note or (result.incomplete or "" if result else "")))
+        screen.tell(
+            closing_line(spent, timing, note=note or ("incomplete" if result and result.incomplete else ""))
+        )
         if cost_table:
+            screen.aside.print()
             screen.aside.print(table_of_cost(spent))
 
     def _show(self, event: Event) -> None:
@@ -121,17 +134,14 @@ class TurnView:
                 self.passages = passages
                 self.wait_for("waiting for the model")
             case Retrying():
-                self._interject()
                 self._screen.warn(
                     f"{event.model}: {safe_line(event.reason)}; "
                     f"attempt {event.attempt + 1} in {event.wait_s:.1f} s"
                 )
-                self.wait_for("waiting for the model")
             case ToolCalled(call):
-                self._note(f"searched {_tool_terms(call.arguments)}")
+                self._screen.note(f"searched {_tool_terms(call.arguments)}")
                 self.wait_for("waiting for the model")
             case Warned(message):
-                self._interject()
                 self._screen.warn(safe_line(message))
             case Charged():
                 pass
@@ -159,22 +169,16 @@ class TurnView:
             self._frame = None
 
     def _interject(self) -> None:
-        self._status.clear()
-        self._stop_frame()
+        """Makes way for a line that is printed while the turn goes on."""
+        self._status.hide()
         self._answer.hide()
-
-    def _note(self, message: str) -> None:
-        if not self._screen.quiet:
-            self._interject()
-            self._screen.note(message)
 
     def _terms(self, event: Rewritten) -> None:
         chosen = event.search_terms
         if chosen.fallback is not None:
-            self._interject()
             self._screen.warn(f"searched with the question itself: {safe_line(chosen.fallback)}")
         elif chosen.terms and chosen.terms != (self._question,) and event.strategy != "Plain":
-            self._note(f"{event.strategy} searches {_quoted(chosen.terms)}")
+            self._screen.note(f"{event.strategy} searches {_quoted(chosen.terms)}")
 
 
 def _answer_stream(screen: Screen, *, markdown: bool) -> AnswerStream:
