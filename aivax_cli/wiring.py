@@ -100,9 +100,7 @@ class GatewayRuntime:
 
     def changed(self, definition: Gateway) -> None:
         """Later turns use this definition. Raises UsageError or NotFoundError when its models are unknown."""
-        from dataclasses import replace
-
-        gateway = replace(self.gateway, definition=definition)
+        gateway = self.gateway.with_definition(definition)
         plan_turn(gateway, self._workspace)
         self.gateway = gateway
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -57,7 +56,7 @@ def complete(
     workspace = find_workspace(session.directory)
     chosen, prompt = _addressed(workspace, gateway, list(words or ()))
     if settings:
-        chosen = replace(chosen, definition=with_settings(chosen.definition, settings))
+        chosen = chosen.with_definition(with_settings(chosen.definition, settings))
     conversation = _conversation(prompt, messages)
     incomplete = asyncio.run(_run(session, workspace, chosen, conversation, cost=cost))
     if incomplete is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aivax_cli.core.errors import DefinitionError, Fault, UsageError, unknown_name
@@ -32,6 +32,12 @@ class LoadedGateway:
     file: Path
     instructions: str | None
     instructions_file: Path | None = None
+
+    def with_definition(self, definition: Gateway) -> LoadedGateway:
+        """The gateway with fields changed for a while; instructions set this way win over the file's."""
+        from_file = self.instructions if self.instructions_file else None
+        instructions = from_file if definition.instructions is None else definition.instructions
+        return replace(self, definition=definition, instructions=instructions)
 
 
 def find_workspace(start: Path) -> Workspace:
