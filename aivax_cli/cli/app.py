@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from aivax_cli import __version__
+from aivax_cli.cli.chat import chat
 from aivax_cli.cli.collections import collections
 from aivax_cli.cli.command import DebugOption, JsonOption, NoColorOption, QuietOption, command
 from aivax_cli.cli.complete import complete
@@ -56,6 +57,7 @@ def _root(
 command(app, "init")(init)
 command(app, "ingest")(ingest)
 command(app, "search")(search)
+command(app, "chat")(chat)
 command(app, "complete")(complete)
 app.add_typer(gateways, name="gateways")
 app.add_typer(collections, name="collections")

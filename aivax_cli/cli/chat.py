@@ -1,0 +1,148 @@
+"""`aivax chat`: a conversation with a gateway."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aivax_cli.cli.command import Session
+from aivax_cli.core.errors import AivaxError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from aivax_cli.cli.chat_state import Chat
+    from aivax_cli.gateway.workspace import LoadedGateway, Workspace
+
+
+def _gateway_names(incomplete: str) -> list[str]:
+    from pathlib import Path
+
+    from aivax_cli.gateway.workspace import find_workspace
+
+    try:
+        files = find_workspace(Path.cwd()).gateway_files()
+    except AivaxError:
+        return []
+    return [file.stem for file in files if file.stem.startswith(incomplete)]
+
+
+def chat(
+    session: Session,
+    gateway: Annotated[
+        str | None,
+        typer.Argument(
+            help="With one gateway its name may be left out.",
+            show_default=False,
+            autocompletion=_gateway_names,
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the gateway for this chat."),
+    ] = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Show answers as raw text, never repainted.")
+    ] = False,
+) -> None:
+    """Talk with a gateway. The history is kept across turns; /help lists what else can be typed.
+
+    From a pipe every line is a message, answered in turn.
+    """
+    import asyncio
+    from dataclasses import replace
+
+    from aivax_cli.gateway.overrides import with_settings
+    from aivax_cli.gateway.workspace import find_workspace
+
+    workspace = find_workspace(session.directory)
+    chosen = workspace.load(gateway) if gateway is not None else workspace.load_only()
+    if settings:
+        chosen = replace(chosen, definition=with_settings(chosen.definition, settings))
+    if not asyncio.run(_converse(session, workspace, chosen, markdown=not plain)):
+        raise typer.Exit(1)
+
+
+async def _converse(
+    session: Session, workspace: Workspace, gateway: LoadedGateway, *, markdown: bool
+) -> bool:
+    """Holds the conversation; returns whether a script that held it may be content."""
+    from contextlib import aclosing
+
+    from aivax_cli.cli.chat_state import Chat
+    from aivax_cli.wiring import download_progress, open_gateway
+
+    screen = session.screen
+    person = sys.stdin.isatty() and screen.interactive
+    content = True
+    async with open_gateway(workspace, gateway, on_download=download_progress(screen.note)) as runtime:
+        chat = Chat(screen, workspace, runtime, session.directory)
+        if person:
+            screen.note(f"{_described(chat)} · /help lists commands, Ctrl-D leaves")
+        async with aclosing(_messages(chat, person=person)) as messages:
+            async for text in messages:
+                if person:
+                    screen.aside.print()
+                fine, leave = await _react(chat, text, markdown=markdown)
+                content = content and fine
+                if leave:
+                    break
+                if person:
+                    screen.aside.print()
+    return content or person
+
+
+async def _react(chat: Chat, text: str, *, markdown: bool) -> tuple[bool, bool]:
+    """Carries out a command or asks a question. Returns whether it went well, and whether to leave."""
+    from aivax_cli.cli.chat_commands import AskAgain, Leave, run_command, split_command
+    from aivax_cli.cli.chat_turn import ask
+
+    command = split_command(text)
+    question = text
+    if command is not None:
+        try:
+            following = await run_command(chat, *command)
+        except AivaxError as error:
+            chat.screen.error(error)
+            return False, False
+        if not isinstance(following, AskAgain):
+            return True, isinstance(following, Leave)
+        question = following.question
+    turn = await ask(
+        chat, question.removeprefix("/") if text.startswith("//") else question, markdown=markdown
+    )
+    if chat.screen.json_output and turn.result is not None:
+        from aivax_cli.render.answer_json import turn_object
+
+        chat.screen.data(turn_object(turn.result))
+    return turn.result is not None and turn.result.incomplete is None, False
+
+
+def _messages(chat: Chat, *, person: bool) -> AsyncGenerator[str, None]:
+    from aivax_cli.cli.chat_commands import completions
+    from aivax_cli.cli.chat_input import piped_messages, prompted_messages
+
+    if not person:
+        return piped_messages(chat.screen)
+    return prompted_messages(
+        chat.screen,
+        history_file=chat.workspace.state_dir / "chat_history",
+        choices=completions(chat),
+        toolbar=lambda: _toolbar(chat),
+    )
+
+
+def _described(chat: Chat) -> str:
+    knowledge = chat.definition.knowledge
+    parts = [chat.definition.name, chat.model]
+    if knowledge:
+        parts.append(f"{knowledge.strategy} over {', '.join(knowledge.collections)}")
+    return " · ".join(parts)
+
+
+def _toolbar(chat: Chat) -> str:
+    from aivax_cli.render.money import cost
+
+    return f"{_described(chat)} · {cost(chat.spent)}" if chat.spent else _described(chat)

@@ -1,0 +1,307 @@
+"""The commands of a chat: one visible table, one function each.
+
+A command returns nothing, or what the chat does next: leave, or ask a question again.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aivax_cli.core.errors import UsageError, unknown_name
+
+if TYPE_CHECKING:
+    from aivax_cli.cli.chat_state import Chat, ChatTurn
+    from aivax_cli.gateway.definition import Gateway
+
+_COMMAND = re.compile(r"/([a-z]+!?)(?:\s+(.*))?", re.DOTALL)
+_NO_TURN = "nothing has been asked yet"
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """The chat ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskAgain:
+    """The question is asked anew."""
+
+    question: str
+
+
+Next = Leave | AskAgain | None
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """`run(chat, argument)`; `usage` and `help` are what /help says."""
+
+    usage: str
+    help: str
+    run: Callable[[Chat, str], Awaitable[Next]]
+
+
+def split_command(text: str) -> tuple[str, str] | None:
+    """`/name argument` → name and argument; None for a message. `//…` is a message that begins with /."""
+    match = _COMMAND.fullmatch(text.strip())
+    return (match[1], (match[2] or "").strip()) if match else None
+
+
+async def run_command(chat: Chat, name: str, argument: str) -> Next:
+    """Carries out a command. Raises NotFoundError for an unknown one, else whatever is wrong with it."""
+    command = COMMANDS.get(name.removesuffix("!"))
+    if command is None or (name.endswith("!") and name != "save!"):
+        near = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
+        fix = f"did you mean '/{near[0]}'?" if near else "/help lists the commands"
+        raise UsageError(f"no command '/{name}'", fix=fix)
+    return await command.run(chat, f"! {argument}" if name.endswith("!") else argument)
+
+
+async def _help(chat: Chat, _argument: str) -> Next:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 3, 0, 0))
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(style="dim")
+    for command in COMMANDS.values():
+        table.add_row(Text(command.usage), Text(command.help))
+    chat.screen.aside.print(table)
+    chat.screen.note("Enter sends, Alt-Enter starts a new line, Ctrl-C stops an answer, Ctrl-D leaves.")
+    return None
+
+
+async def _exit(_chat: Chat, _argument: str) -> Next:
+    return Leave()
+
+
+async def _reset(chat: Chat, _argument: str) -> Next:
+    count = len(chat.turns)
+    chat.turns = ()
+    chat.screen.note(f"forgot {count} turn{'' if count == 1 else 's'}")
+    return None
+
+
+async def _undo(chat: Chat, _argument: str) -> Next:
+    turn = _last(chat)
+    chat.turns = chat.turns[:-1]
+    chat.screen.note(f"took back: {_short(turn.question)}")
+    return None
+
+
+async def _retry(chat: Chat, _argument: str) -> Next:
+    turn = _last(chat)
+    chat.turns = chat.turns[:-1]
+    chat.screen.note(f"asking again: {_short(turn.question)}")
+    return AskAgain(turn.question)
+
+
+async def _search(chat: Chat, argument: str) -> Next:
+    from aivax_cli.cli.chat_turn import InterruptedWork, interruptible
+    from aivax_cli.render.hits import print_hits
+
+    if not argument:
+        raise UsageError("there is nothing to search", fix="write /search and the words to look for")
+    try:
+        found = await interruptible(chat.runtime.search([argument]))
+    except InterruptedWork:
+        chat.screen.note("interrupted")
+        return None
+    if found.passages:
+        print_hits(chat.screen, found.passages, root=chat.workspace.root)
+    else:
+        chat.screen.note("nothing matches")
+    return None
+
+
+async def _sources(chat: Chat, argument: str) -> Next:
+    from aivax_cli.render.closing import Sources
+    from aivax_cli.render.hits import print_hits
+
+    turn = _last(chat)
+    if not turn.passages:
+        chat.screen.note("the last answer had no passages")
+    elif not argument:
+        chat.screen.aside.print(Sources(turn.passages, answer=turn.text, root=chat.workspace.root))
+    else:
+        chosen = [passage for passage in turn.passages if str(passage.rank) == argument.strip("[]")]
+        if not chosen:
+            raise UsageError(f"there is no passage '{argument}'", fix=f"choose 1 to {len(turn.passages)}")
+        print_hits(chat.screen, chosen, root=chat.workspace.root, full=True)
+    return None
+
+
+async def _why(chat: Chat, _argument: str) -> Next:
+    from aivax_cli.render.reasons import reasons
+
+    turn = _last(chat)
+    sent = turn.result.sent if turn.result else None
+    root = chat.workspace.root
+    for part in reasons(turn.strategy, turn.search_terms, turn.passages, sent, root=root):
+        chat.screen.aside.print(part)
+    if sent is None:
+        chat.screen.note(f"\nthe turn did not come to its end: {turn.stopped}")
+    return None
+
+
+async def _cost(chat: Chat, _argument: str) -> Next:
+    from aivax_cli.render.cost import cost_table
+    from aivax_cli.render.money import cost
+
+    turn = _last(chat)
+    if turn.charges:
+        chat.screen.aside.print(cost_table(turn.charges))
+    else:
+        chat.screen.note("the last turn cost nothing")
+    if chat.spent:
+        chat.screen.note(f"this chat so far: {cost(chat.spent)}")
+    return None
+
+
+async def _strategy(chat: Chat, argument: str) -> Next:
+    from aivax_cli.gateway.definition import STRATEGIES, canonical_strategy
+
+    if chat.strategy is None:
+        raise UsageError(
+            f"gateway '{chat.definition.name}' searches nothing",
+            fix="name collections under knowledge.collections",
+        )
+    if not argument:
+        chat.screen.note(f"{chat.strategy}; there are {', '.join(STRATEGIES)}")
+        return None
+    name = canonical_strategy(argument)
+    if name not in STRATEGIES:
+        raise unknown_name("strategy", argument, STRATEGIES, otherwise="")
+    _change(chat, chat.definition, f"knowledge.strategy={name}")
+    return None
+
+
+async def _model(chat: Chat, argument: str) -> Next:
+    if not argument:
+        chat.screen.note(chat.model)
+        return None
+    # A price that the gateway states is its model's, and no other's.
+    _change(chat, chat.definition.model_copy(update={"pricing": None}), f"model={argument}")
+    return None
+
+
+async def _set(chat: Chat, argument: str) -> Next:
+    if argument:
+        _change(chat, chat.definition, argument)
+        return None
+    from rich.table import Table
+    from rich.text import Text
+
+    from aivax_cli.gateway.overrides import settable_fields
+
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 3, 0, 0))
+    for field in settable_fields():
+        value = _value(chat.definition, field)
+        table.add_row(Text(field, style="" if value else "dim"), Text(value))
+    chat.screen.aside.print(table)
+    return None
+
+
+async def _save(chat: Chat, argument: str) -> Next:
+    from aivax_cli.render.transcript import Exchange, json_transcript, markdown_transcript
+
+    overwrite, name = argument.startswith("! "), argument.removeprefix("! ").strip()
+    if not name:
+        raise UsageError(
+            "there is no file to save to", fix="write /save and a name, like talk.md or talk.json"
+        )
+    _last(chat)
+    exchanges = [
+        Exchange(turn.question, turn.text, turn.passages, turn.charges, turn.result, turn.stopped)
+        for turn in chat.turns
+    ]
+    gateway = chat.definition.name
+    file = chat.directory / Path(name).expanduser()
+    if file.suffix == ".json":
+        text = json.dumps(json_transcript(gateway, exchanges), ensure_ascii=False, indent=2) + "\n"
+    else:
+        text = markdown_transcript(gateway, chat.model, exchanges)
+    _write(file, name, text, overwrite=overwrite)
+    chat.screen.note(f"saved {len(exchanges)} turn{'' if len(exchanges) == 1 else 's'} to {name}")
+    return None
+
+
+def _write(file: Path, name: str, text: str, *, overwrite: bool) -> None:
+    try:
+        with file.open("w" if overwrite else "x", encoding="utf-8") as out:
+            out.write(text)
+    except FileExistsError as error:
+        raise UsageError(f"{name} exists", fix=f"/save! {name} overwrites it") from error
+    except OSError as error:
+        raise UsageError(f"cannot write {name}: {error.strerror or error}") from error
+
+
+COMMANDS: Mapping[str, Command] = {
+    "help": Command("/help", "What can be typed here.", _help),
+    "retry": Command("/retry", "Ask the last question again; its answer is forgotten.", _retry),
+    "undo": Command("/undo", "Take back the last question and its answer.", _undo),
+    "reset": Command("/reset", "Forget the conversation.", _reset),
+    "sources": Command("/sources [N]", "The last answer's passages, or all of passage N.", _sources),
+    "why": Command("/why", "What was searched and found, and exactly what was sent.", _why),
+    "cost": Command("/cost", "What the last turn and the whole chat cost.", _cost),
+    "search": Command("/search TERM", "Search the gateway's collections, without a model.", _search),
+    "strategy": Command("/strategy [NAME]", "Change the search strategy, for this chat.", _strategy),
+    "model": Command("/model [REF]", "Change the model, for this chat.", _model),
+    "set": Command("/set [FIELD=VALUE]", "Change a field of the gateway, for this chat.", _set),
+    "save": Command("/save FILE", "Write the conversation: Markdown, or JSON for *.json.", _save),
+    "exit": Command("/exit", "Leave.", _exit),
+}
+
+
+def completions(chat: Chat) -> Mapping[str, Callable[[], Iterable[str]]]:
+    """For each command, what may follow it."""
+    from aivax_cli.gateway.definition import STRATEGIES
+    from aivax_cli.gateway.overrides import settable_fields
+
+    follow: dict[str, Callable[[], Iterable[str]]] = dict.fromkeys(COMMANDS, tuple)
+    follow["strategy"] = lambda: STRATEGIES
+    follow["model"] = lambda: _known_models(chat)
+    follow["set"] = lambda: [f"{field}=" for field in settable_fields()]
+    follow["sources"] = lambda: [str(p.rank) for p in chat.last.passages] if chat.last else ()
+    return follow
+
+
+def _known_models(chat: Chat) -> list[str]:
+    """The models of the workspace's gateways, then the providers to begin a reference with."""
+    from aivax_cli.cli.workspace_models import models_of
+
+    used = [target.label for target, _ in models_of(chat.workspace) if target.provider]
+    return [*used, *(f"@{name}/" for name in chat.workspace.providers())]
+
+
+def _change(chat: Chat, definition: Gateway, assignment: str) -> None:
+    from aivax_cli.gateway.overrides import with_settings
+
+    chat.runtime.changed(with_settings(definition, [assignment]))
+    field, _, value = assignment.partition("=")
+    chat.screen.note(f"{field.strip()} is now {value.strip() or 'as by default'}, for this chat")
+
+
+def _value(definition: Gateway, field: str) -> str:
+    """A field's value as it would be typed; nothing for one that is not set."""
+    value: object = definition
+    for name in field.split("."):
+        value = getattr(value, name, None)
+    return "" if value in (None, [], {}) else " ".join(str(value).split())
+
+
+def _last(chat: Chat) -> ChatTurn:
+    if chat.last is None:
+        raise UsageError(_NO_TURN)
+    return chat.last
+
+
+def _short(question: str) -> str:
+    line = " ".join(question.split())
+    return line if len(line) <= 60 else f"{line[:59]}…"

@@ -1,0 +1,53 @@
+"""Why a turn answered as it did: what was searched, what was found, what exactly was sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aivax_cli.render.closing import Sources
+from aivax_cli.render.safe_text import safe_line, safe_text
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.text import Text
+
+    from aivax_cli.core.types import Conversation, Message, Passage
+
+
+def reasons(
+    strategy: str,
+    search_terms: Sequence[str],
+    passages: Sequence[Passage],
+    sent: Conversation | None,
+    *,
+    root: Path | None = None,
+) -> Iterator[RenderableType]:
+    """What to print. `sent` is the messages of the last model call, None when they are not known."""
+    from rich.text import Text
+
+    yield _heading("Search", strategy)
+    yield Text("\n".join(f"  {safe_line(term)}" for term in search_terms) or "  nothing was searched")
+    yield ""
+    yield _heading("Passages", str(len(passages)))
+    if passages:
+        yield Sources(passages, root=root)
+    if sent is None:
+        return
+    yield ""
+    yield _heading("Sent", f"{len(sent)} messages")
+    for message in sent:
+        yield Text(_label(message), style="cyan")
+        yield Text(safe_text(message.content).rstrip("\n"))
+
+
+def _heading(title: str, detail: str) -> Text:
+    from rich.text import Text
+
+    return Text.assemble((title, "bold"), (f"  {safe_line(detail)}" if detail else "", "dim"))
+
+
+def _label(message: Message) -> str:
+    calls = ", ".join(f"{call.name}({safe_line(call.arguments)})" for call in message.tool_calls)
+    return f"[{message.role}]{f' calls {calls}' if calls else ''}"
