@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
+from email.message import EmailMessage
 from pathlib import Path
 
 
@@ -18,8 +19,15 @@ def _zip(path: Path, members: Mapping[str, str | bytes], *, first_stored: bool =
     return path
 
 
+def _pdf_line(line: str) -> str:
+    size = 24 if line.startswith("!") else 12
+    return f"/F1 {size} Tf {1.5 * size} TL T* ({line.removeprefix('!')}) Tj"
+
+
 def pdf_bytes(pages: Sequence[Sequence[str]], *, title: str = "", encrypted: bool = False) -> bytes:
     """A PDF with one Helvetica text line for each string; a page without strings has no text at all.
+
+    A string that begins with `!` is set in 24 points instead of 12, as headings are.
 
     `encrypted` names an encryption handler with a key that no password opens.
     """
@@ -30,13 +38,12 @@ def pdf_bytes(pages: Sequence[Sequence[str]], *, title: str = "", encrypted: boo
         "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>",
     ]
     for number, lines in enumerate(pages):
-        shown = " T* ".join(f"({line}) Tj" for line in lines)
-        content = f"BT /F1 12 Tf 14 TL 72 720 Td {shown} ET" if lines else ""
+        content = f"BT 72 760 Td {' '.join(map(_pdf_line, lines))} ET" if lines else ""
         objects.append(
             "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] "
             f"/Resources << /Font << /F1 3 0 R >> >> /Contents {5 + 2 * number} 0 R >>"
         )
-        size = len(content.encode("cp1252"))
+        size = len(content.encode("latin-1"))
         objects.append(f"<< /Length {size} >>\nstream\n{content}\nendstream")
     objects.append(f"<< /Title ({title}) >>")
     info = len(objects)
@@ -52,7 +59,7 @@ def pdf_bytes(pages: Sequence[Sequence[str]], *, title: str = "", encrypted: boo
     offsets = []
     for number, body in enumerate(objects, start=1):
         offsets.append(out.tell())
-        out.write(f"{number} 0 obj\n{body}\nendobj\n".encode("cp1252"))
+        out.write(f"{number} 0 obj\n{body}\nendobj\n".encode("latin-1"))
     table = out.tell()
     out.write(f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n".encode())
     for offset in offsets:
@@ -76,7 +83,8 @@ _CONTENT_TYPES = (
 )
 _RELS = (
     '<?xml version="1.0" encoding="UTF-8"?>'
-    '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">{rels}</Relationships>'
+    '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
+    "{rels}</Relationships>"
 )
 _REL = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _OFFICE = "application/vnd.openxmlformats-officedocument"
@@ -115,7 +123,8 @@ def docx_members(paragraphs: Sequence[tuple[str, str]], *, title: str = "") -> d
         for n in (1, 2, 3)
     )
     core = (
-        '<cp:coreProperties xmlns:cp="http://schemas.openxmlformats.org/package/2006/metadata/core-properties" '
+        "<cp:coreProperties "
+        'xmlns:cp="http://schemas.openxmlformats.org/package/2006/metadata/core-properties" '
         f'xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title>{title}</dc:title></cp:coreProperties>'
     )
     return {
@@ -165,7 +174,8 @@ def write_xlsx(path: Path, rows: Sequence[Sequence[str]], *, sheet: str = "Sheet
             "xl/_rels/workbook.xml.rels": _rels(**{"worksheets/sheet1.xml": "worksheet"}),
             "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{_REL}"><sheets>'
             f'<sheet name="{sheet}" sheetId="1" r:id="rId1"/></sheets></workbook>',
-            "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{main}"><sheetData>{cells}</sheetData></worksheet>',
+            "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{main}"><sheetData>{cells}</sheetData>'
+            "</worksheet>",
         },
     )
 
@@ -177,8 +187,9 @@ def write_pptx(path: Path, slides: Sequence[tuple[str, str]]) -> Path:
 
     def shape(number: int, kind: str, text: str) -> str:
         return (
-            f'<p:sp><p:nvSpPr><p:cNvPr id="{number}" name="{kind} {number}"/><p:cNvSpPr/><p:nvPr><p:ph type="{kind}"/>'
-            f"</p:nvPr></p:nvSpPr><p:spPr/><p:txBody><a:bodyPr/><a:p><a:r><a:t>{text}</a:t></a:r></a:p></p:txBody></p:sp>"
+            f'<p:sp><p:nvSpPr><p:cNvPr id="{number}" name="{kind} {number}"/><p:cNvSpPr/>'
+            f'<p:nvPr><p:ph type="{kind}"/></p:nvPr></p:nvSpPr><p:spPr/>'
+            f"<p:txBody><a:bodyPr/><a:p><a:r><a:t>{text}</a:t></a:r></a:p></p:txBody></p:sp>"
         )
 
     members = {
@@ -206,6 +217,7 @@ def write_odt(path: Path, paragraphs: Sequence[tuple[int, str]]) -> Path:
     """Each paragraph is (heading level or 0, text)."""
     office = "urn:oasis:names:tc:opendocument:xmlns:office:1.0"
     text = "urn:oasis:names:tc:opendocument:xmlns:text:1.0"
+    manifest = "urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"
     body = "".join(
         f'<text:h text:outline-level="{level}">{words}</text:h>' if level else f"<text:p>{words}</text:p>"
         for level, words in paragraphs
@@ -214,11 +226,12 @@ def write_odt(path: Path, paragraphs: Sequence[tuple[int, str]]) -> Path:
         path,
         {
             "mimetype": "application/vnd.oasis.opendocument.text",
-            "META-INF/manifest.xml": '<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0">'
-            '<manifest:file-entry manifest:full-path="/" manifest:media-type="application/vnd.oasis.opendocument.text"/>'
-            '<manifest:file-entry manifest:full-path="content.xml" manifest:media-type="text/xml"/></manifest:manifest>',
-            "content.xml": f'<office:document-content xmlns:office="{office}" xmlns:text="{text}" office:version="1.2">'
-            f"<office:body><office:text>{body}</office:text></office:body></office:document-content>",
+            "META-INF/manifest.xml": f'<m:manifest xmlns:m="{manifest}">'
+            '<m:file-entry m:full-path="/" m:media-type="application/vnd.oasis.opendocument.text"/>'
+            '<m:file-entry m:full-path="content.xml" m:media-type="text/xml"/></m:manifest>',
+            "content.xml": f'<office:document-content xmlns:office="{office}" xmlns:text="{text}" '
+            f'office:version="1.2"><office:body><office:text>{body}</office:text></office:body>'
+            "</office:document-content>",
         },
         first_stored=True,
     )
@@ -233,9 +246,12 @@ def write_epub(path: Path, title: str, chapters: Sequence[tuple[str, str]]) -> P
     spine = "".join(f'<itemref idref="c{n}"/>' for n in numbers)
     members = {
         "mimetype": "application/epub+zip",
-        "META-INF/container.xml": '<container version="1.0" xmlns="urn:oasis:names:tc:opendocument:xmlns:container">'
-        '<rootfiles><rootfile full-path="OEBPS/content.opf" media-type="application/oebps-package+xml"/></rootfiles></container>',
-        "OEBPS/content.opf": '<package xmlns="http://www.idpf.org/2007/opf" version="3.0" unique-identifier="id">'
+        "META-INF/container.xml": "<container "
+        'version="1.0" xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>'
+        '<rootfile full-path="OEBPS/content.opf" media-type="application/oebps-package+xml"/>'
+        "</rootfiles></container>",
+        "OEBPS/content.opf": "<package "
+        'xmlns="http://www.idpf.org/2007/opf" version="3.0" unique-identifier="id">'
         '<metadata xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:identifier id="id">x</dc:identifier>'
         f"<dc:title>{title}</dc:title><dc:language>en</dc:language></metadata>"
         f"<manifest>{manifest}</manifest><spine>{spine}</spine></package>",
@@ -254,11 +270,18 @@ def write_rtf(path: Path, paragraphs: Sequence[str]) -> Path:
     return path
 
 
-def write_email(path: Path, subject: str, body: str) -> Path:
-    path.write_bytes(
-        f"From: ana@example.com\r\nTo: bob@example.com\r\nSubject: {subject}\r\nDate: Mon, 2 Mar 2026 10:00:00 +0000\r\n"
-        f'MIME-Version: 1.0\r\nContent-Type: text/plain; charset="utf-8"\r\n\r\n{body}\r\n'.encode()
-    )
+def write_email(path: Path, subject: str, body: str, *, attachment: tuple[str, str] | None = None) -> Path:
+    """`attachment` is a file's name and its text."""
+    message = EmailMessage()
+    message["From"] = "ana@example.com"
+    message["To"] = "bob@example.com"
+    message["Subject"] = subject
+    message["Date"] = "Mon, 2 Mar 2026 10:00:00 +0000"
+    message.set_content(body)
+    if attachment is not None:
+        name, text = attachment
+        message.add_attachment(text.encode(), maintype="application", subtype="octet-stream", filename=name)
+    path.write_bytes(message.as_bytes())
     return path
 
 

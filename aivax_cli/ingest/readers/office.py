@@ -113,7 +113,8 @@ def _repacked(data: bytes, name: str) -> bytes:
 
 
 def _is_text_part(member: zipfile.ZipInfo) -> bool:
-    return not member.is_dir() and PurePosixPath(member.filename).suffix.lower() in _TEXT_PARTS
+    name = member.filename
+    return not name.endswith("/") and PurePosixPath(name).suffix.lower() in _TEXT_PARTS
 
 
 def _stand_in(reference: re.Match[bytes]) -> bytes:
