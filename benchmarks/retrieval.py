@@ -4,8 +4,8 @@
 
 DIR holds `corpus.jsonl`, `queries.jsonl` and `qrels/test.tsv`. Every line of the corpus becomes one document
 of one passage, in a temporary workspace, through the product's own catalogue, indexes and search. Printed
-are, in percent, Recall@1, Recall@5, MRR@10 and nDCG@10 for each side alone and for every ranking; and the time of a
-query, embedding included. `--sweep` varies each constant of the score fusion while the others stay.
+are, in percent, Recall@1, Recall@5, MRR@10 and nDCG@10 for each side alone and for every ranking; and the
+time of a query, embedding included. `--sweep` varies each constant of the score fusion while the others stay.
 """
 
 from __future__ import annotations

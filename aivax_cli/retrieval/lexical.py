@@ -20,7 +20,7 @@ IDF_FLOOR = 1e-6
 MAX_QUERY_TOKENS = 128
 """A pasted page is searched by its rarest tokens alone; more of them find nothing else, only later."""
 
-MAX_POSTINGS = 40_000
+MAX_POSTINGS = 20_000
 """Passages that the tokens of a question may touch before its most common ones no longer choose candidates.
 
 FTS5 scores every passage that holds any token, at about 1 µs each; this bounds a search in a large collection
@@ -48,9 +48,9 @@ def reach(passages: int, holding: Iterable[int]) -> float:
 
 def plan(counts: Sequence[tuple[str, int]], passages: int) -> LexicalQuery:
     """Which tokens to match and what they could reach. `counts` are distinct tokens with their passages."""
-    rarest = sorted(counts, key=lambda item: item[1])[:MAX_QUERY_TOKENS]
-    total = reach(passages, (count for _, count in rarest))
-    present = [(token, count) for token, count in rarest if count]
+    total = reach(passages, (count for _, count in counts))
+    rarest = sorted((item for item in counts if item[1]), key=lambda item: item[1])
+    present = rarest[:MAX_QUERY_TOKENS]
     # Tokens at the floor add nothing to a score but match half of the collection.
     telling = [item for item in present if idf(passages, item[1]) > IDF_FLOOR] or present
     chosen: list[str] = []

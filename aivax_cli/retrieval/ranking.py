@@ -121,7 +121,7 @@ WORDS_SCORE = 0.5
 
 
 def score(similarity: float | None, lexical: float | None) -> float:
-    """What users see and what `min_score` cuts by, from 0 to 1: the similarity, or what the words say if more.
+    """What users see and `min_score` cuts by, from 0 to 1: the similarity, or what the words say if more.
 
     The vector of a question for a code, a name or a number may be near to nothing. So a passage that holds
     most of the question's weight in words scores by them: from 0 at half of full evidence to 0.5 at all of
