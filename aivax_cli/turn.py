@@ -96,7 +96,8 @@ class _Progress:
     started: float
     text: str = ""
     terms: tuple[str, ...] = ()
-    passages: tuple[Passage, ...] = ()
+    passages: tuple[Passage, ...] | None = None
+    """None while nothing was searched."""
     sent: Conversation = ()
     charges_told: int = 0
     warnings_told: int = 0
@@ -263,16 +264,17 @@ async def _run_tool(call: ToolCall, knowledge: Knowledge, ports: Ports, progress
     except UsageError as error:
         return f"The search was not run: {error}."
     progress.terms = tuple(dict.fromkeys((*progress.terms, *terms)))
-    known = {passage.id for passage in progress.passages}
+    before = progress.passages or ()
+    known = {passage.id for passage in before}
     found = await _retrieve(terms, knowledge, ports)
     fresh = [passage for passage in found if passage.id not in known]
     if not found:
         return "No passage matches. Try other words, or answer that the documents do not say."
     if not fresh:
         return "Only passages that were already returned match. Answer from those."
-    start = len(progress.passages) + 1
+    start = len(before) + 1
     numbered = tuple(replace(passage, rank=rank) for rank, passage in enumerate(fresh, start))
-    progress.passages = (*progress.passages, *numbered)
+    progress.passages = (*before, *numbered)
     return passages_text(numbered, first_number=start)
 
 
@@ -313,7 +315,7 @@ def _result(plan: TurnPlan, strategy: Strategy, ports: Ports, progress: _Progres
         finish_reason=end.finish_reason if end else None,
         strategy=strategy.name,
         search_terms=progress.terms,
-        passages=progress.passages,
+        passages=progress.passages or (),
         charges=tuple(ports.meter.charges),
         sent=progress.sent,
         timing=Timing(

@@ -14,18 +14,19 @@ def assemble(
     gateway: Gateway,
     instructions: str | None,
     conversation: Conversation,
-    passages: Sequence[Passage] = (),
+    passages: Sequence[Passage] | None = None,
 ) -> Conversation:
     """The messages to send: instructions, examples, conversation, passages by the question, prefill.
 
     The passages stand directly before the last user message, or inside it above the question
-    (`knowledge.attach: prepend`). `prompt_template` holds for every user message of the conversation.
+    (`knowledge.attach: prepend`). That a search has found none is said there, too; None: nothing was searched.
+    `prompt_template` holds for every user message of the conversation.
     """
     messages = [Message("system", instructions)] if instructions else []
     for example in gateway.examples:
         messages += [Message("user", example.user), Message("assistant", example.assistant)]
     spoken = [_templated(gateway.prompt_template, message) for message in conversation]
-    if passages:
+    if passages is not None:
         prepend = gateway.knowledge is not None and gateway.knowledge.attach == "prepend"
         spoken = _with_passages(spoken, passages_text(passages), prepend=prepend)
     messages += spoken

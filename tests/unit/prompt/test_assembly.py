@@ -3,7 +3,7 @@
 from aivax_cli.core.types import Message, Passage, Source
 from aivax_cli.gateway.definition import Gateway
 from aivax_cli.prompt.assembly import assemble
-from aivax_cli.prompt.passages import passages_text
+from aivax_cli.prompt.passages import NO_PASSAGES, passages_text
 
 PASSAGE = Passage("1", "Plain is the default.", Source("kb", "a.md"), 0.5, 1)
 TALK = (Message("user", "one"), Message("assistant", "two"), Message("user", "three"))
@@ -42,3 +42,8 @@ def test_the_template_holds_for_every_user_message_and_no_other() -> None:
 
 def test_a_prefill_is_the_last_message_and_the_assistants() -> None:
     assert assemble(gateway(prefill="Sure:"), None, TALK)[-1] == Message("assistant", "Sure:")
+
+
+def test_a_search_that_found_nothing_is_told_to_the_model() -> None:
+    sent = assemble(gateway(knowledge={"collections": ["kb"]}), None, TALK, ())
+    assert sent == (*TALK[:2], Message("user", NO_PASSAGES), TALK[2])
