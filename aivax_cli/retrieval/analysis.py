@@ -23,7 +23,7 @@ MIN_PLURAL_CHARS = 4
 
 _WORD = re.compile(r"[^\W_]+")
 
-# Short on purpose: `before`, `first` or `most` are what a question may turn on, and common words weigh little.
+# Short on purpose: `before`, `first` or `most` may be what a question turns on; common words weigh little.
 _ENGLISH = """
 a an and are as at be been by did do does for from had has have how in is it its of on or that the these
 this those to was were what when where which who whom why with

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 VectorIndex = Literal["auto", "exact", "chroma"]
 
 EXACT_LIMIT = 50_000
-"""Chunks up to which `auto` scans."""
+"""Chunks up to which `auto` scans.
+
+The first search of a new process took 0.07 s by scan and 0.64 s with Chroma at 20,000 chunks, 0.35 s and
+1.2 s at 100,000; later ones at 100,000 took 64 ms and 42 ms. A scan keeps the vectors in memory, 1.5 kB each.
+"""
 
 
 class VectorIndexes:

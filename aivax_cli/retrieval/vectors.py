@@ -1,7 +1,7 @@
 """Nearest vectors of one collection, by an exact scan of what the catalogue holds.
 
 A scan of 20,000 vectors of 384 floats takes some 3 ms, reading them from the catalogue some 50 ms: in a new
-process that is done before Chroma is imported. From `EXACT_LIMIT` on `snapshots` takes over.
+process that is done before Chroma is imported. From `indexes.EXACT_LIMIT` on Chroma takes over.
 """
 
 from __future__ import annotations
@@ -112,5 +112,8 @@ class MatrixCache:
                 living = reader.count_vectors(collection.id) - reader.count_vectors(collection.id, after)
                 if matrix.size > self.STALE * living:
                     matrix = Matrix.load(reader, collection, after)
+            for other in [kept for kept in self._matrices if kept[0] == collection.id and kept != key]:
+                if (other[2] and other[2] != after) or other[1] != key[1]:
+                    del self._matrices[other]  # of an older snapshot, or of another embedder
             self._matrices[key] = (max(generation, collection.generation), matrix)
             return matrix
