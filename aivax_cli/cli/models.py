@@ -39,8 +39,7 @@ class _ListByDefault(TyperGroup):
 
 models = typer.Typer(
     cls=_ListByDefault,
-    rich_markup_mode="markdown",
-    help="Show providers, models, their prices and which key is missing: `aivax models [PROVIDER]`.",
+    help="List models, prices, missing keys; `models pull` fetches.",
 )
 
 
@@ -56,7 +55,7 @@ def list_models(
         ),
     ] = None,
 ) -> None:
-    """Show providers, models, their prices and which key is missing.
+    """List models, prices and missing keys; pull local ones.
 
     Prices are US dollars per million tokens. Without a provider: the providers, the local models, and the
     models that this workspace's gateways use.
