@@ -34,9 +34,10 @@ check: install
 	$(BIN)/aivax gateways validate
 	$(BIN)/python -m aivax_cli.cli.reference --check
 
-# The documents that are made from the program itself.
+# The documents that are made from the program itself, and the outputs in the READMEs.
 docs: install
 	$(BIN)/python -m aivax_cli.cli.reference
+	$(BIN)/python tests/support/readme.py
 
 # Needs uv; the lock is what `make install` installs, hashes and all.
 lock:

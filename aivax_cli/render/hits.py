@@ -39,5 +39,7 @@ def print_hits(
 def _body(text: str, *, full: bool) -> str:
     if full:
         return "\n".join(safe_line(line) for line in text.splitlines())
-    line = safe_line(" ".join(text.split()))
+    # The headings that a chunk begins with are shown above it already.
+    said = [row for row in text.splitlines() if not row.startswith("#")] or text.splitlines()
+    line = safe_line(" ".join(" ".join(said).split()))
     return line if len(line) <= _EXCERPT_CHARACTERS else line[: _EXCERPT_CHARACTERS - 1].rstrip() + "…"
