@@ -68,12 +68,7 @@ def renew(cache: str) -> None:
         file = REPOSITORY / name
         with tempfile.TemporaryDirectory() as folder:
             workspace(Path(folder))
-            page = _BLOCK.sub(
-                lambda found, root=Path(folder): (
-                    f"{found[1]}{found[2]}\n{run(found[2], root, cache)}{found[4]}"
-                ),
-                file.read_text("utf-8"),
-            )
+            page = _BLOCK.sub(partial(_renewed, Path(folder), cache), file.read_text("utf-8"))
         file.write_text(page, encoding="utf-8")
 
 
