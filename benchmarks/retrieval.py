@@ -5,7 +5,7 @@
 DIR holds `corpus.jsonl`, `queries.jsonl` and `qrels/test.tsv`. Every line of the corpus becomes one document
 of one passage, in a temporary workspace, through the product's own catalogue, indexes and search. Printed
 are, in percent, Recall@1, Recall@5, MRR@10 and nDCG@10 for each side alone and for every ranking; and the
-time of a query, embedding included. `--sweep` varies each constant of the score fusion while the others stay.
+time of a query, embedding included. `--sweep` varies each constant of the rankings while the others stay.
 """
 
 from __future__ import annotations
@@ -42,6 +42,9 @@ SWEEP: Mapping[str, Sequence[float]] = {
     "ceiling": (1.0, 1.2, 1.5, 2.0),
 }
 """Values tried for each constant of `ranking.Weights`; `dense` is what `lexical` leaves of 1."""
+
+BOOSTS = (0.3, 0.5, 0.7, 1.0, 1.5)
+"""Values tried for `ranking.LEXICAL_BOOST`."""
 
 Order = Callable[[Evidence], Iterable[ranking.Hit]]
 """Hits of a question, best first."""
@@ -182,6 +185,10 @@ def _sweep(dataset: Dataset, evidence: Found) -> None:
             default = " *" if value == getattr(ranking.DEFAULT_WEIGHTS, field) else ""
             quality = _quality(dataset, evidence, lambda e, w=weights: ranking.fused(e.dense, e.lexical, w))
             _print_row(f"fused, {field} {value}{default}", quality)
+    for boost in BOOSTS:
+        default = " *" if boost == ranking.LEXICAL_BOOST else ""
+        quality = _quality(dataset, evidence, lambda e, b=boost: ranking.boosted(e.dense, e.lexical, b))
+        _print_row(f"lexical, boost {boost}{default}", quality)
 
 
 def _print_scores(dataset: Dataset, evidence: Found) -> None:
@@ -223,7 +230,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--dataset", type=Path, action="append", required=True, metavar="DIR")
-    parser.add_argument("--sweep", action="store_true", help="vary the constants of the score fusion")
+    parser.add_argument("--sweep", action="store_true", help="vary the constants of the rankings")
     options = parser.parse_args(arguments)
     embedder = built_in_embedder()
     for folder in options.dataset:

@@ -25,10 +25,10 @@ GATEWAY_NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 COLLECTION_NAME = r"^[^\s/\\\x00-\x1f\x7f](?:[^/\\\x00-\x1f\x7f]{0,126}[^\s/\\\x00-\x1f\x7f])?$"
 
 STRATEGIES = ("Plain", "Concatenate", "UserRewrite", "FullRewrite", "QueryFunction")
-RERANKERS = ("fused", "rrf", "none")
+RERANKERS = ("fused", "rrf", "lexical", "none")
 
 StrategyName = Literal["Plain", "Concatenate", "UserRewrite", "FullRewrite", "QueryFunction"]
-RerankerName = Literal["fused", "rrf", "none"]
+RerankerName = Literal["fused", "rrf", "lexical", "none"]
 
 
 def canonical_strategy(value: object) -> object:

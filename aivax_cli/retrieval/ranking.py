@@ -30,6 +30,10 @@ question once reaches 1 / (k1 + 1) = 0.45 of it. Flat from 0.4 to 0.6."""
 LEXICAL_CEILING = 1.2
 """Where lexical evidence ends to grow: beyond it lies repetition, not relevance."""
 
+LEXICAL_BOOST = 1.0
+"""The most that words add in `lexical`: the distance from the nearest vector to the last of the pool. Half as
+much again gains 0.3 points of MRR@10 in Portuguese, none in English; half of it loses 2.5 in Portuguese."""
+
 RRF_K = 60
 """The constant of reciprocal rank fusion, as in Cormack, Clarke and Büttcher (SIGIR 2009)."""
 
@@ -89,6 +93,20 @@ def rrf(dense: Mapping[Key, float], lexical: Mapping[Key, float]) -> dict[Key, f
     return best(scores, len(scores))
 
 
+def boosted(
+    dense: Mapping[Key, float], lexical: Mapping[Key, float], boost: float = LEXICAL_BOOST
+) -> dict[Key, float]:
+    """The order of the vectors, with a bounded boost for words: `spread(dense) + min(1, lexical / 0.5)`.
+
+    Words move passages within the pool of the vectors; what only words have found stays out.
+    """
+    scores = {
+        key: near + boost * min(1.0, lexical.get(key, 0.0) / LEXICAL_REACH)
+        for key, near in spread(best(dense)).items()
+    }
+    return best(scores, len(scores))
+
+
 def vectors_only(dense: Mapping[Key, float], lexical: Mapping[Key, float]) -> dict[Key, float]:
     """The order of the vectors; the lexical side takes no part."""
     del lexical
@@ -100,7 +118,7 @@ Hit = tuple[int, int]
 
 Ranker = Callable[[Mapping[Hit, float], Mapping[Hit, float]], dict[Hit, float]]
 
-RANKERS: dict[str, Ranker] = {"fused": fused, "rrf": rrf, "none": vectors_only}
+RANKERS: dict[str, Ranker] = {"fused": fused, "rrf": rrf, "lexical": boosted, "none": vectors_only}
 """Rankings by the name that `knowledge.reranker` gives."""
 
 

@@ -119,14 +119,14 @@ def test_tokens_of_the_question_are_counted(knowledge):
     assert (result.embedding_tokens, result.embedder) == (3, "hashing")
 
 
-@pytest.mark.parametrize("reranker", ["fused", "rrf", "none"])
+@pytest.mark.parametrize("reranker", ["fused", "rrf", "lexical", "none"])
 def test_every_ranking_finds_the_passage(knowledge, reranker):
     limits = RetrievalLimits(min_score=0.0, reranker=reranker)
     assert names(knowledge.search(["kb"], ["cats hunt at night"], limits).passages)[0] == "cats"
 
 
 def test_an_unknown_ranking_lists_the_choices(knowledge):
-    with pytest.raises(NotFoundError, match="fused, none, rrf"):
+    with pytest.raises(NotFoundError, match="fused, lexical, none, rrf"):
         knowledge.search(["kb"], ["cats"], RetrievalLimits(reranker="magic"))
 
 

@@ -39,6 +39,12 @@ def test_rrf_sums_reciprocal_ranks():
     assert list(scores) == [B, A, C]
 
 
+def test_lexical_boosts_the_order_of_the_vectors_by_words_within_bounds():
+    scores = ranking.boosted({A: 0.5, B: 0.4, C: 0.1}, {B: 0.25, C: 5.0, D: 0.9})
+    assert scores == pytest.approx({B: 0.75 + 0.5, A: 1.0, C: ranking.LEXICAL_BOOST})
+    assert list(scores) == [B, A, C]
+
+
 def test_none_is_the_order_of_the_vectors():
     assert list(ranking.RANKERS["none"]({A: 0.1, B: 0.9}, {C: 1.0})) == [B, A]
 
