@@ -6,6 +6,7 @@ Heavy imports are inside the functions, so that a command loads what it needs an
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from aivax_cli.retrieval.search import KnowledgeBase
     from aivax_cli.turn import TurnPlan
     from aivax_cli.usage.meter import Meter
+
+_TELL_EVERY_S = 5.0
 
 
 def asset_store(
@@ -198,14 +201,18 @@ async def open_gateway(
         )
 
 
-def download_progress(tell: Callable[[str], None]) -> Progress:
-    """A progress callback that tells, once an asset, what is being downloaded and how large it is."""
-    told: set[str] = set()
+def download_progress(
+    tell: Callable[[str], None], *, clock: Callable[[], float] = time.monotonic
+) -> Progress:
+    """A progress callback that tells what is being downloaded, then every few seconds how far it is."""
+    told_at: dict[str, float] = {}
 
-    def progress(name: str, _done: int, total: int | None) -> None:
-        if name not in told:
-            told.add(name)
-            size = f" ({total / 1e6:.0f} MB)" if total else ""
-            tell(f"downloading {name}{size}")
+    def progress(name: str, done: int, total: int | None) -> None:
+        now = clock()
+        if name in told_at and now - told_at[name] < _TELL_EVERY_S:
+            return
+        of_total = f" of {total / 1e6:.0f} MB" if total else " MB"
+        tell(f"downloading {name}: {done / 1e6:.0f}{of_total}")
+        told_at[name] = now
 
     return progress
