@@ -290,10 +290,16 @@ def _change(chat: Chat, definition: Gateway, assignment: str) -> None:
 
 def _value(definition: Gateway, field: str) -> str:
     """A field's value as it would be typed; nothing for one that is not set."""
-    value: object = definition
-    for name in field.split("."):
-        value = getattr(value, name, None)
-    return "" if value in (None, [], {}) else " ".join(str(value).split())
+    import yaml
+
+    section, _, name = field.rpartition(".")
+    data = definition.model_dump(mode="json", exclude_none=True)
+    value = (data.get(section) or {}).get(name) if section else data.get(name)
+    if value in (None, "", [], {}):
+        return ""
+    return " ".join(
+        yaml.safe_dump(value, default_flow_style=True, width=1_000_000).removesuffix("...\n").split()
+    )
 
 
 def _last(chat: Chat) -> ChatTurn:

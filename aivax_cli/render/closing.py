@@ -114,6 +114,8 @@ def _tokens(charges: Sequence[Charge]) -> list[str]:
     if not charges:
         return []
     usage = answer_usage(charges)
+    if not usage.total_tokens:
+        return [cost(charges)]
     about = "~" if usage.estimated else ""
     parts = [f"{about}{usage.input_tokens:,} in"]
     if usage.cached_input_tokens:

@@ -6,8 +6,10 @@ costs a little time and never a wrong row.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from aivax_cli.render.rows import Row, row_text
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from aivax_cli.render.markdown import Block
 
 _ATTEMPTS = 6
+_WORD = re.compile(r"\S+")
 _CONTAINERS = ("bullet_list_open", "ordered_list_open", "blockquote_open")
 # Blocks before the start of one of these are closed, and what follows cannot change them.
 _CLOSING = {
@@ -95,13 +98,11 @@ def cut_paragraph(source: str, opening: Opening, render: Render, *, keep: int) -
     """Where a row ends, keeping about `keep` rows."""
     rows = render(source, opening)
     for count in range(len(rows) - keep, max(0, len(rows) - keep - _ATTEMPTS), -1):
-        at = _row_start(source, rows, count)
-        if at is None:
-            continue
-        head, rest = source[:at], source[at:]
-        above = render(head, opening)
-        if above + render(rest, Opening(joined=True)) == rows and not _open_markup(above):
-            return Cut(above, rest, Opening(joined=True))
+        for at in _row_starts(source, rows, count):
+            above = render(source[:at], opening)
+            rest = source[at:]
+            if above == rows[:count] and above + render(rest, Opening(joined=True)) == rows:
+                return None if _open_markup(above) else Cut(above, rest, Opening(joined=True))
     return None
 
 
@@ -147,11 +148,16 @@ def _starts(block: Block, *, after: int) -> Iterator[int]:
     yield from latest[:_ATTEMPTS]
 
 
-def _row_start(source: str, rows: list[Row], index: int) -> int | None:
-    """Where in a paragraph's source a row begins, if its text stands there word for word."""
+def _row_starts(source: str, rows: list[Row], index: int) -> Iterator[int]:
+    """Where in a paragraph's source a row may begin: where its words are reached, where its text stands."""
+    words = sum(len(row_text(row).split()) for row in rows[:index])
+    counted = next(islice(_WORD.finditer(source), words, None), None)
+    if counted is not None and counted.start() > 0:
+        yield counted.start()
     text = row_text(rows[index])
     at = source.rfind(text) if text else -1
-    return at if at > 0 else None
+    if at > 0:
+        yield at
 
 
 def _open_markup(rows: list[Row]) -> bool:

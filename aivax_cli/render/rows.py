@@ -104,12 +104,13 @@ class TailPainter:
         old, same_width = self._reachable(new, size)
         start = _common(old, new) if same_width else 0
         self._shown = list(tail)
-        if start == len(old) == len(new):
-            return
-        # A row whose width the terminal may judge otherwise must not wrap while it can be repainted.
+        # A row whose width the terminal may judge otherwise must not wrap while it can be repainted, and is
+        # written anew, whole, once it is committed.
         unsure = next((i for i, row in enumerate(new) if not _sure(row)), None)
         if unsure is not None and unsure < len(committed):
             start = min(start, unsure)
+        if start == len(old) == len(new):
+            return
         parts = ["\x1b[?2026h\x1b[?25l", _up(len(old) - start)]
         rewrite_from = len(new) if unsure is None or unsure >= len(committed) else unsure
         for index in range(start, len(new)):
