@@ -62,6 +62,7 @@ def ingest(
         max_bytes=max_mb * _MB,
         keep_missing=keep_missing,
         reindex=reindex,
+        chunk_tokens=workspace.collection_definition(name).chunk_tokens,
     )
     summary = _run(session, workspace, request, wait_s=0 if no_wait else None)
     _report(session, summary)
@@ -115,13 +116,11 @@ def _run(
 
 
 def _report(session: Session, summary: IngestSummary) -> None:
-    from aivax_cli.render.ingest_view import summary_object, summary_view
+    from aivax_cli.render.ingest_view import notice_lines, summary_object, summary_view
 
     screen = session.screen
-    for notice in summary.warnings:
-        screen.warn(f"{notice.name}: {notice.reason}")
-    for notice in summary.failed:
-        screen.warn(f"{notice.name}: not read: {notice.reason}")
+    for line in notice_lines(summary):
+        screen.warn(line)
     if screen.json_output:
         screen.data(summary_object(summary))
     else:

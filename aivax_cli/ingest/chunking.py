@@ -19,12 +19,20 @@ still fit; and small enough that five passages leave a small local model room to
 MIN_TOKENS: Final = 16
 """A chunk under this (a lone heading, a stray line) is joined to its neighbour where both fit into one."""
 
+METHOD: Final = 1
+"""The way of cutting; a higher number when the same text would be cut otherwise."""
+
 _SEGMENT_CHARS: Final = 16_384  # the splitter's time grows with the square of what it is given
 _HEADING_CHARS: Final = 120
 _SEPARATOR: Final = " > "
 _NEWLINE: Final = re.compile("\n")
 _BLANK_LINES: Final = re.compile(r"(?:[^\S\n]*\n)+")
 _PLAIN_KINDS: Final = frozenset({"text", "code", "table"})
+
+
+def cutting(max_tokens: int) -> str:
+    """The name of how documents are cut: a document cut by another one is to be cut again."""
+    return f"{METHOD}:{max_tokens}"
 
 
 @dataclass(frozen=True, slots=True)

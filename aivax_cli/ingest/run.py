@@ -15,40 +15,26 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aivax_cli.core.errors import IngestError
-from aivax_cli.ingest import readers
-from aivax_cli.ingest.chunking import Chunker
-from aivax_cli.ingest.documents import Document, Found, Skipped
+from aivax_cli.ingest.chunking import MAX_TOKENS
+from aivax_cli.ingest.documents import Found, Skipped
 from aivax_cli.ingest.embed import EmbeddingPass
 from aivax_cli.ingest.progress import IngestSummary, Notice, Phase, Progress
+from aivax_cli.ingest.shelf import Shelf, Tally
 from aivax_cli.ingest.walk import MAX_BYTES, walk
 from aivax_cli.retrieval.analysis import ANALYZER
 from aivax_cli.retrieval.catalogue import Catalogue
 from aivax_cli.retrieval.locking import write_lock
 from aivax_cli.retrieval.names import check_name
-from aivax_cli.retrieval.records import (
-    Collection,
-    EmbedderTag,
-    FileStamp,
-    NewChunk,
-    NewDocument,
-    StoredDocument,
-)
+from aivax_cli.retrieval.records import Collection, EmbedderTag
 from aivax_cli.retrieval.search import other_embedder
 from aivax_cli.retrieval.snapshots import sync_snapshot
 
 if TYPE_CHECKING:
     from aivax_cli.retrieval.embedding.base import Embedder
-
-SETTLED_NS = 2_000_000_000
-"""A file changed less than this before it was hashed is hashed again next time: it may have changed once more
-within the same tick of the file system's clock."""
-
-READ_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +42,8 @@ class IngestRequest:
     """What to ingest, and how.
 
     `base` is the workspace: documents are named by their path below it. `include` and `exclude` are globs.
-    `reindex` reads and embeds everything anew, with whichever embedder is given.
+    `reindex` reads and embeds everything anew, with whichever embedder is given. `chunk_tokens` is the most
+    tokens in a chunk; documents that were cut by another number are cut again.
     """
 
     paths: tuple[Path, ...]
@@ -67,6 +54,7 @@ class IngestRequest:
     max_bytes: int = MAX_BYTES
     keep_missing: bool = False
     reindex: bool = False
+    chunk_tokens: int = MAX_TOKENS
 
 
 def ingest(
@@ -120,12 +108,7 @@ class _Run:
     embedder: Embedder
     on_progress: Callable[[Progress], None]
     items: Sequence[Found | Skipped]
-    counts: dict[str, int] = field(
-        default_factory=lambda: dict.fromkeys(("added", "changed", "unchanged"), 0)
-    )
-    failed: list[Notice] = field(default_factory=list)
-    skipped: list[Notice] = field(default_factory=list)
-    warnings: list[Notice] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
     files_total: int = 0
     files_done: int = 0
     chunks_done: int = 0
@@ -133,11 +116,10 @@ class _Run:
     phase: Phase = "reading"
     started: float = field(default_factory=time.monotonic)
     phase_started: float = field(default_factory=time.monotonic)
-    chunker: Chunker | None = None
 
     def run(self) -> IngestSummary:
         collection = self._collection()
-        removed = self._read(collection)
+        self._read(collection)
         self._begin("embedding")
         embedding = self._embed(collection)
         self._begin("indexing")
@@ -146,15 +128,22 @@ class _Run:
         embedding.measure_background(self._again())
         problem = sync_snapshot(self.catalogue, self._again(), self.directory)
         if problem:
-            self.warnings.append(Notice(collection.name, problem))
+            self.tally.warnings.append(Notice(collection.name, problem))
+        return self._summary(embedding)
+
+    def _summary(self, embedding: EmbeddingPass) -> IngestSummary:
+        tally = self.tally
         with self.catalogue.reading() as reader:
             summary = reader.summary(self._again())
         return IngestSummary(
-            collection=collection.name,
-            removed=removed,
-            failed=tuple(self.failed),
-            skipped=tuple(self.skipped),
-            warnings=tuple(self.warnings),
+            collection=summary.name,
+            added=tally.added,
+            changed=tally.changed,
+            unchanged=tally.unchanged,
+            removed=tally.removed,
+            failed=tuple(tally.failed),
+            skipped=tuple(tally.skipped),
+            warnings=(*tally.warnings, *tally.findings.notices(summary.name)),
             documents=summary.documents,
             chunks=summary.chunks,
             chunks_embedded=embedding.chunks,
@@ -162,7 +151,6 @@ class _Run:
             embedder=self.embedder.name,
             seconds=time.monotonic() - self.started,
             embedding_s=embedding.seconds,
-            **self.counts,
         )
 
     def _begin(self, phase: Phase) -> None:
@@ -209,69 +197,30 @@ class _Run:
 
     # Reading
 
-    def _read(self, collection: Collection) -> int:
-        """Stores what is new or changed; says how many documents were gone and removed."""
+    def _read(self, collection: Collection) -> None:
+        """Stores what is new or changed and removes what is gone."""
+        request = self.request
+        shelf = Shelf(
+            self.catalogue, collection, self.embedder, request.chunk_tokens, request.reindex, self.tally
+        )
         self.files_total = sum(isinstance(item, Found) for item in self.items)
         seen: set[int] = set()
         passed_over: list[str] = []
         for item in self.items:
             if isinstance(item, Skipped):
-                self.skipped.append(Notice(item.name, item.reason))
+                self.tally.skipped.append(Notice(item.name, item.reason))
                 passed_over.append(item.name)
                 continue
             self._tell(item.name)
-            document_id = self._file(collection, item)
+            document_id = shelf.file(item)
             if document_id is not None:
                 seen.add(document_id)
             self.files_done += 1
         self._tell()
-        return 0 if self.request.keep_missing else self._remove_gone(collection, seen, passed_over)
+        if not request.keep_missing:
+            self._remove_gone(collection, seen, passed_over)
 
-    def _file(self, collection: Collection, found: Found) -> int | None:
-        """Brings one file up to date; gives its document's id, None when there is none."""
-        with self.catalogue.reading() as reader:
-            old = reader.document(collection.id, found.name)
-        try:
-            checked_ns = time.time_ns()
-            stamp = _stamp(found.path)
-            if old is not None and not self.request.reindex and _is_settled(old, stamp):
-                self.counts["unchanged"] += 1
-                return old.id
-            digest = _hash(found.path)
-            if old is not None and not self.request.reindex and digest == old.content_hash:
-                with self.catalogue.writing() as writer:
-                    writer.touch_document(old.id, stamp, checked_ns)
-                self.counts["unchanged"] += 1
-                return old.id
-            document = readers.read(found)
-        except OSError as error:
-            self.failed.append(Notice(found.name, error.strerror or str(error)))
-            return old.id if old is not None else None
-        except IngestError as error:
-            self.failed.append(Notice(found.name, str(error).removeprefix(f"{found.name}: ")))
-            return old.id if old is not None else None
-        self._store(
-            collection,
-            document,
-            NewDocument(found.name, document.title, document.kind, digest, stamp, checked_ns),
-        )
-        with self.catalogue.reading() as reader:
-            stored = reader.document(collection.id, found.name)
-        return stored.id if stored is not None else None
-
-    def _store(self, collection: Collection, document: Document, new: NewDocument) -> None:
-        self.warnings.extend(Notice(document.name, reason) for reason in document.warnings)
-        if self.chunker is None:
-            self.chunker = Chunker(count_tokens=self.embedder.count_tokens)
-        chunks = [
-            NewChunk(chunk.text, chunk.heading, chunk.first_line, chunk.last_line, chunk.page, chunk.tokens)
-            for chunk in self.chunker.chunk(document)
-        ]
-        with self.catalogue.writing() as writer:
-            replaced = writer.put_document(collection.id, new, chunks)
-        self.counts["changed" if replaced else "added"] += 1
-
-    def _remove_gone(self, collection: Collection, seen: set[int], passed_over: list[str]) -> int:
+    def _remove_gone(self, collection: Collection, seen: set[int], passed_over: list[str]) -> None:
         """Removes documents below the ingested paths that the walk did not meet.
 
         What the walk passed over, and all below it, is not gone: it could not be looked at.
@@ -286,7 +235,7 @@ class _Run:
         if gone:
             with self.catalogue.writing() as writer:
                 writer.remove_documents(collection.id, gone)
-        return len(gone)
+        self.tally.removed += len(gone)
 
     # Embedding
 
@@ -321,22 +270,3 @@ def _is_below(name: str, roots: list[str]) -> bool:
         or (root == "." and not Path(name).is_absolute())
         for root in roots
     )
-
-
-def _stamp(path: Path) -> FileStamp:
-    status = path.stat()
-    return FileStamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-
-
-def _is_settled(old: StoredDocument, stamp: FileStamp) -> bool:
-    """Whether the file's stamp alone says that its content is the same."""
-    latest = max(stamp.mtime_ns, stamp.ctime_ns)
-    return old.stamp == stamp and latest < old.checked_ns - SETTLED_NS
-
-
-def _hash(path: Path) -> bytes:
-    digest = blake2b(digest_size=32)
-    with path.open("rb") as file:
-        while block := file.read(READ_BYTES):
-            digest.update(block)
-    return digest.digest()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from aivax_cli.render.screen import Screen
 
 _SHOWN_SKIPPED = 5
+_SHOWN_WARNINGS = 10
 
 
 class IngestProgress:
@@ -103,6 +104,18 @@ def summary_view(summary: IngestSummary) -> Group:
     table.add_row("took", f"{summary.seconds:.1f} s")
     skipped = _skipped(summary.skipped)
     return Group(table, Text("\n".join(skipped), style="dim")) if skipped else Group(table)
+
+
+def notice_lines(summary: IngestSummary) -> list[str]:
+    """What is to be warned of: the first few files that failed or look wrong, and how many more there are."""
+    failed = [f"{notice.name}: not read: {notice.reason}" for notice in summary.failed]
+    warned = [f"{notice.name}: {notice.reason}" for notice in summary.warnings]
+    return [*_first(warned, "warnings"), *_first(failed, "files were not read")]
+
+
+def _first(lines: Sequence[str], kind: str) -> list[str]:
+    more = len(lines) - _SHOWN_WARNINGS
+    return [*lines[:_SHOWN_WARNINGS], f"… and {more:,} more {kind}"] if more > 1 else list(lines)
 
 
 def _files(summary: IngestSummary) -> str:

@@ -45,6 +45,8 @@ class Catalogue:
         with schema.sqlite_errors(path), catalogue._connection() as connection:
             if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                 return None
+            if schema.is_older(connection):
+                schema.upgrade_file(path)
             schema.check_version(connection, path)
         return catalogue
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,9 +15,11 @@ from aivax_cli.retrieval.records import (
     DocumentSummary,
     EmbedderTag,
     FileStamp,
+    Labels,
     PendingChunk,
     StoredChunk,
     StoredDocument,
+    StoredImport,
     embedded_text,
 )
 
@@ -26,10 +29,11 @@ SQL_VARIABLES = 500
 _COLLECTION = """SELECT id, name, embedder, fingerprint, dimension, analyzer, chunks, background,
     background_chunks, generation, snapshot, snapshot_last, snapshot_vectors, created_at, updated_at
     FROM collections"""
-_DOCUMENT = """SELECT id, name, title, kind, content_hash, size, mtime_ns, ctime_ns, checked_ns, state
-    FROM documents"""
-_CHUNK = """SELECT c.id, d.name, c.ordinal, c.text, c.heading, c.first_line, c.last_line, c.page, c.tokens,
-    c.vector_id FROM chunks c JOIN documents d ON d.id = c.document_id"""
+_DOCUMENT = """SELECT id, name, title, kind, content_hash, size, mtime_ns, ctime_ns, checked_ns, state,
+    cutting, source, ref, tags, meta FROM documents"""
+_CHUNK = """SELECT c.id, coalesce(d.part_of, d.name), c.ordinal, c.text, c.heading, c.first_line, c.last_line,
+    c.page, c.tokens, c.vector_id, d.id, d.name, coalesce(d.part, 0) + c.ordinal, d.part_of, d.ref, d.meta
+    FROM chunks c JOIN documents d ON d.id = c.document_id"""
 
 
 def batches(values: Sequence[int], size: int = SQL_VARIABLES) -> Iterator[Sequence[int]]:
@@ -108,10 +112,48 @@ class Reader:
         return None if row is None else _document(row)
 
     def document_names(self, collection_id: int) -> Iterator[tuple[int, str]]:
-        """Ids and names of all documents."""
+        """Ids and names of the documents that are files of their own."""
         return iter(
-            self._db.execute("SELECT id, name FROM documents WHERE collection_id = ?", (collection_id,))
+            self._db.execute(
+                "SELECT id, name FROM documents WHERE collection_id = ? AND source = ''", (collection_id,)
+            )
         )
+
+    def twin(self, collection_id: int, content_hash: bytes, name: str) -> str | None:
+        """A document of the same content and another name."""
+        row = self._db.execute(
+            "SELECT name FROM documents WHERE collection_id = ? AND content_hash = ? AND name <> ? "
+            "ORDER BY id LIMIT 1",
+            (collection_id, content_hash, name),
+        ).fetchone()
+        return None if row is None else str(row[0])
+
+    def imported_from(self, collection_id: int, source: str) -> list[int]:
+        """Ids of the documents that came from a JSONL file."""
+        rows = self._db.execute(
+            "SELECT id FROM documents WHERE collection_id = ? AND source = ? AND source <> ''",
+            (collection_id, source),
+        )
+        return [row[0] for row in rows]
+
+    def import_sources(self, collection_id: int) -> list[str]:
+        """The JSONL files that documents came from."""
+        rows = self._db.execute(
+            "SELECT DISTINCT source FROM documents WHERE collection_id = ? AND source <> ''", (collection_id,)
+        )
+        return [row[0] for row in rows]
+
+    def finished_import(self, collection_id: int, name: str) -> StoredImport | None:
+        """What is known of a JSONL file whose documents are all stored as it says."""
+        row = self._db.execute(
+            "SELECT content_hash, size, mtime_ns, ctime_ns, checked_ns, cutting FROM imports "
+            "WHERE collection_id = ? AND name = ?",
+            (collection_id, name),
+        ).fetchone()
+        if row is None:
+            return None
+        digest, size, mtime_ns, ctime_ns, checked_ns, cutting = row
+        return StoredImport(digest, FileStamp(size, mtime_ns, ctime_ns), checked_ns, cutting)
 
     def document_summaries(self, collection_id: int) -> list[DocumentSummary]:
         """Every document with its counts, by name."""
@@ -264,6 +306,10 @@ def _collection(row: tuple[Any, ...]) -> Collection:
 
 
 def _document(row: tuple[Any, ...]) -> StoredDocument:
-    (number, name, title, kind, digest, size, mtime_ns, ctime_ns, checked_ns, state) = row
+    (number, name, title, kind, digest, size, mtime_ns, ctime_ns, checked_ns, state, *rest) = row
+    (cutting, source, ref, tags, meta) = rest
     stamp = FileStamp(size, mtime_ns, ctime_ns)
-    return StoredDocument(number, name, title, kind, digest, stamp, checked_ns, state)
+    labels = Labels(ref, tuple(json.loads(tags)), meta)
+    return StoredDocument(
+        number, name, title, kind, digest, stamp, checked_ns, state, cutting, source, labels
+    )

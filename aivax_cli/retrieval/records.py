@@ -53,8 +53,33 @@ class FileStamp:
 
 
 @dataclass(frozen=True, slots=True)
+class Labels:
+    """What comes with an imported document and is not embedded.
+
+    Documents of one `ref` are parts of one source. `meta` is a JSON object, written compactly, that is given
+    back with hits.
+    """
+
+    ref: str = ""
+    tags: tuple[str, ...] = ()
+    meta: str = "{}"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which part of which document an imported line is, when it came from an exported collection."""
+
+    document: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class StoredDocument:
-    """A document's row. `checked_ns` is the time at which its content was last hashed."""
+    """A document's row. `checked_ns` is the time at which its content was last hashed.
+
+    `cutting` names the settings that its chunks were cut by. `source` is the JSONL file that it came from,
+    "" for a file of its own.
+    """
 
     id: int
     name: str
@@ -64,11 +89,17 @@ class StoredDocument:
     stamp: FileStamp
     checked_ns: int
     state: State
+    cutting: str = ""
+    source: str = ""
+    labels: Labels = Labels()
 
 
 @dataclass(frozen=True, slots=True)
 class NewDocument:
-    """A document to store."""
+    """A document to store; see `StoredDocument`.
+
+    `body` is the whole text of an imported document whose chunks do not give it back as it was.
+    """
 
     name: str
     title: str
@@ -76,6 +107,29 @@ class NewDocument:
     content_hash: bytes
     stamp: FileStamp
     checked_ns: int
+    cutting: str = ""
+    source: str = ""
+    labels: Labels = Labels()
+    part: Part | None = None
+    body: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImport:
+    """A JSONL file that was read to its end, all of its lines right."""
+
+    content_hash: bytes
+    stamp: FileStamp
+    checked_ns: int
+    cutting: str
+
+
+@dataclass(frozen=True, slots=True)
+class TagFilter:
+    """Which documents take part in a search: those with any of the tags, or with all of them."""
+
+    tags: tuple[str, ...]
+    match: Literal["any", "all"] = "any"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +146,11 @@ class NewChunk:
 
 @dataclass(frozen=True, slots=True)
 class StoredChunk:
-    """A chunk with its place. `vector_id` is None while its document is `lexical`."""
+    """A chunk with its place. `vector_id` is None while its document is `lexical`.
+
+    `document` is what users are shown; `row_name` names the document's row, which differs for a part of an
+    exported document, and `position` counts chunks over all parts.
+    """
 
     id: int
     document: str
@@ -104,6 +162,12 @@ class StoredChunk:
     page: int | None
     tokens: int
     vector_id: int | None
+    document_id: int = 0
+    row_name: str = ""
+    position: int = 0
+    part_of: str | None = None
+    ref: str = ""
+    meta: str = "{}"
 
 
 @dataclass(frozen=True, slots=True)

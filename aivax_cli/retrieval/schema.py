@@ -3,7 +3,9 @@
     collections 1─n documents 1─n chunks n─1 vectors_<collection id>
                                          1─1 lexical_<collection id>   (FTS5, contentless, rowid = chunk id)
     collections 1─n sources       the folders that were ingested
-    embedders                     one row for each fingerprint: its prior background
+    collections 1─n imports       the JSONL files that documents came from
+    documents   1─n document_tags
+    embedders                     one row for each fingerprint: its prior background, its speed
 
 Vectors and lexical index are tables of each collection's own: BM25 then counts this collection's documents
 alone, a scan reads only this collection's vectors, and removing a collection drops them whole.
@@ -18,14 +20,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from aivax_cli.core.errors import AivaxError, IngestError, KnowledgeError
+from aivax_cli.retrieval import lexical
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Kept in `PRAGMA user_version`."""
 
 PAGE_BYTES = 16_384
 """Ten vectors of 384 floats fit a page, two fit SQLite's default: a scan is twice as fast."""
 
 BUSY_TIMEOUT_S = 30.0
+
+_TRIAL = "SELECT 1 FROM sqlite_master LIMIT 1"
+"""What fails where the file cannot be read as it is."""
 
 TABLES = """
 CREATE TABLE collections (
@@ -85,6 +91,44 @@ CREATE TABLE embedders (
     background REAL NOT NULL
 ) WITHOUT ROWID;
 """
+"""The tables of version 1."""
+
+UPGRADES: dict[int, str] = {
+    1: """
+ALTER TABLE documents ADD COLUMN cutting TEXT NOT NULL DEFAULT '1:256';
+ALTER TABLE documents ADD COLUMN source TEXT NOT NULL DEFAULT '';
+ALTER TABLE documents ADD COLUMN ref TEXT NOT NULL DEFAULT '';
+ALTER TABLE documents ADD COLUMN tags TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE documents ADD COLUMN meta TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE documents ADD COLUMN part_of TEXT;
+ALTER TABLE documents ADD COLUMN part INTEGER;
+ALTER TABLE documents ADD COLUMN body TEXT;
+ALTER TABLE embedders ADD COLUMN tokens_per_s REAL;
+CREATE INDEX documents_by_hash ON documents(collection_id, content_hash);
+CREATE INDEX documents_by_source ON documents(collection_id, source) WHERE source <> '';
+CREATE INDEX documents_by_ref ON documents(collection_id, ref) WHERE ref <> '';
+CREATE INDEX documents_by_part ON documents(collection_id, part_of, part) WHERE part_of IS NOT NULL;
+CREATE TABLE document_tags (
+    document_id INTEGER NOT NULL,
+    tag TEXT NOT NULL,
+    collection_id INTEGER NOT NULL,
+    PRIMARY KEY (document_id, tag)
+) WITHOUT ROWID;
+CREATE INDEX document_tags_by_tag ON document_tags(collection_id, tag, document_id);
+CREATE TABLE imports (
+    collection_id INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    content_hash BLOB NOT NULL,
+    size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    ctime_ns INTEGER NOT NULL,
+    checked_ns INTEGER NOT NULL,
+    cutting TEXT NOT NULL,
+    PRIMARY KEY (collection_id, name)
+) WITHOUT ROWID;
+""",
+}
+"""What makes each version the next one. Quick whatever the catalogue's size: no row is rewritten."""
 
 
 def collection_tables(collection_id: int) -> tuple[str, ...]:
@@ -92,7 +136,7 @@ def collection_tables(collection_id: int) -> tuple[str, ...]:
     return (
         f"CREATE TABLE vectors_{collection_id} "
         "(id INTEGER PRIMARY KEY AUTOINCREMENT, hash BLOB NOT NULL UNIQUE, vector BLOB NOT NULL)",
-        f"CREATE VIRTUAL TABLE lexical_{collection_id} USING fts5(tokens, content='')",
+        f"CREATE VIRTUAL TABLE lexical_{collection_id} USING {lexical.TABLE}",
         f"CREATE VIRTUAL TABLE terms_{collection_id} USING fts5vocab('lexical_{collection_id}', 'row')",
     )
 
@@ -115,14 +159,27 @@ def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
         return connection
     connection = _open(f"{uri}?mode=ro")
     try:
-        connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+        connection.execute(_TRIAL).fetchone()
     except sqlite3.OperationalError:
         connection.close()
         if os.access(path.parent, os.W_OK):
-            raise
+            return _recovered(uri)
         # Reading in WAL mode needs a shared-memory file beside the database, which cannot be made here.
         connection = _open(f"{uri}?immutable=1")
     return connection
+
+
+def _recovered(uri: str) -> sqlite3.Connection:
+    """A reader's connection after what a writer left that was killed while it made the file is undone.
+
+    Until a new file is in WAL mode, a kill leaves a rollback journal, which a reader may not roll back.
+    """
+    writer = _open(f"{uri}?mode=rw")
+    try:
+        writer.execute(_TRIAL).fetchone()
+    finally:
+        writer.close()
+    return _open(f"{uri}?mode=ro")
 
 
 def _open(uri: str) -> sqlite3.Connection:
@@ -132,12 +189,47 @@ def _open(uri: str) -> sqlite3.Connection:
 
 
 def prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Makes the tables in a new file; checks the version of an existing one. Raises KnowledgeError."""
+    """Makes the tables in a new file, and upgrades those of an older version. Raises KnowledgeError."""
     if _version(connection) == 0:
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.executescript(f"BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        upgrades = "".join(UPGRADES[version] for version in range(1, SCHEMA_VERSION))
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {TABLES} {upgrades} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+        )
+    upgrade(connection)
     check_version(connection, path)
+
+
+def is_older(connection: sqlite3.Connection) -> bool:
+    """Whether the tables are those of an earlier version, which `upgrade` mends."""
+    return 0 < _version(connection) < SCHEMA_VERSION
+
+
+def upgrade(connection: sqlite3.Connection) -> None:
+    """Brings an older version's tables up to this one, in one transaction, whoever else tries to."""
+    while is_older(connection):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            version = _version(connection)
+            for statement in UPGRADES.get(version, "").split(";") if version < SCHEMA_VERSION else ():
+                if statement.strip():
+                    connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {min(version + 1, SCHEMA_VERSION)}")
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+def upgrade_file(path: Path) -> None:
+    """Upgrades a catalogue that was opened for reading. Raises IngestError where it may not be written."""
+    connection = connect(path, writable=True)
+    try:
+        upgrade(connection)
+    finally:
+        connection.close()
 
 
 def check_version(connection: sqlite3.Connection, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
@@ -13,8 +14,11 @@ from aivax_cli.retrieval.records import (
     Collection,
     EmbedderTag,
     FileStamp,
+    Labels,
     NewChunk,
     NewDocument,
+    Part,
+    StoredImport,
     embedded_text,
 )
 
@@ -50,7 +54,7 @@ class Writer(Reader):
 
     def remove_collection(self, collection_id: int) -> None:
         """Everything of a collection."""
-        for table in ("chunks", "documents", "sources"):
+        for table in ("chunks", "documents", "sources", "document_tags", "imports"):
             self._db.execute(f"DELETE FROM {table} WHERE collection_id = ?", (collection_id,))
         for statement in schema.drop_collection_tables(collection_id):
             self._db.execute(statement)
@@ -70,7 +74,7 @@ class Writer(Reader):
 
     def rebuild_lexical(self, collection_id: int) -> None:
         """Makes the lexical index anew with this version's analysis."""
-        lexical.clear(self._db, collection_id)
+        lexical.remake(self._db, collection_id)
         rows = self._db.execute(
             "SELECT id, heading, text FROM chunks WHERE collection_id = ? ORDER BY id", (collection_id,)
         )
@@ -95,7 +99,17 @@ class Writer(Reader):
 
     def set_prior_background(self, fingerprint: str, background: float) -> None:
         """Stores an embedder's own cosine of unrelated texts."""
-        self._db.execute("INSERT OR REPLACE INTO embedders VALUES (?, ?)", (fingerprint, background))
+        self._db.execute(
+            "INSERT INTO embedders(fingerprint, background) VALUES (?, ?) "
+            "ON CONFLICT(fingerprint) DO UPDATE SET background = excluded.background",
+            (fingerprint, background),
+        )
+
+    def set_speed(self, fingerprint: str, tokens_per_s: float) -> None:
+        """Remembers how fast an embedder was, for estimates."""
+        self._db.execute(
+            "UPDATE embedders SET tokens_per_s = ? WHERE fingerprint = ?", (tokens_per_s, fingerprint)
+        )
 
     def set_snapshot(self, collection_id: int, folder: str | None, last: int, vectors: int) -> None:
         """Points at the Chroma index in `folder`, which holds `vectors` vectors, with ids up to `last`."""
@@ -115,16 +129,22 @@ class Writer(Reader):
         old = self.document(collection_id, document.name)
         if old is not None:
             self.remove_documents(collection_id, [old.id])
+            if old.source != document.source:
+                self.reopen_import(collection_id, old.source)
         stamp = document.stamp
         cursor = self._db.execute(
-            "INSERT INTO documents(collection_id, name, title, kind, content_hash, size, mtime_ns, ctime_ns, "
-            "checked_ns, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'lexical')",
+            "INSERT INTO documents(collection_id, name, title, kind, content_hash, size, mtime_ns, "
+            "ctime_ns, checked_ns, state, cutting, source, body) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'lexical', ?, ?, ?)",
             (
                 collection_id, document.name, document.title, document.kind, document.content_hash,
                 stamp.size, stamp.mtime_ns, stamp.ctime_ns, document.checked_ns,
+                document.cutting, document.source, document.body,
             ),
         )  # fmt: skip
         document_id = int(cursor.lastrowid or 0)
+        if document.labels != Labels() or document.part is not None:
+            self._label(collection_id, document_id, document.labels, document.part)
         self._insert_chunks(collection_id, document_id, chunks)
         self._complete(collection_id, document_id)
         self._changed(collection_id, chunks=len(chunks))
@@ -148,6 +168,43 @@ class Writer(Reader):
             )
         lexical.add(self._db, collection_id, postings)
 
+    def relabel_document(
+        self, collection_id: int, document_id: int, source: str, labels: Labels, part: Part | None
+    ) -> None:
+        """Gives a document other labels; its text, chunks and vectors stay."""
+        self._db.execute("UPDATE documents SET source = ? WHERE id = ?", (source, document_id))
+        self._db.execute("DELETE FROM document_tags WHERE document_id = ?", (document_id,))
+        self._label(collection_id, document_id, labels, part)
+        self._changed(collection_id)
+
+    def _label(self, collection_id: int, document_id: int, labels: Labels, part: Part | None) -> None:
+        self._db.execute(
+            "UPDATE documents SET ref = ?, tags = ?, meta = ?, part_of = ?, part = ? WHERE id = ?",
+            (
+                labels.ref, json.dumps(labels.tags), labels.meta,
+                part.document if part else None, part.number if part else None, document_id,
+            ),
+        )  # fmt: skip
+        self._db.executemany(
+            "INSERT OR IGNORE INTO document_tags(document_id, tag, collection_id) VALUES (?, ?, ?)",
+            ((document_id, tag, collection_id) for tag in labels.tags),
+        )
+
+    def finish_import(self, collection_id: int, name: str, done: StoredImport) -> None:
+        """Remembers that every document of a JSONL file is stored as the file says."""
+        stamp = done.stamp
+        self._db.execute(
+            "INSERT OR REPLACE INTO imports VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                collection_id, name, done.content_hash, stamp.size, stamp.mtime_ns, stamp.ctime_ns,
+                done.checked_ns, done.cutting,
+            ),
+        )  # fmt: skip
+
+    def reopen_import(self, collection_id: int, name: str) -> None:
+        """Forgets that a JSONL file is finished: the next ingest reads it again."""
+        self._db.execute("DELETE FROM imports WHERE collection_id = ? AND name = ?", (collection_id, name))
+
     def touch_document(self, document_id: int, stamp: FileStamp, checked_ns: int) -> None:
         """Remembers that a file's content is still the same."""
         self._db.execute(
@@ -165,6 +222,7 @@ class Writer(Reader):
             postings = ((row[0], self._analyzer.document(row[1:])) for row in rows)
             lexical.forget(self._db, collection_id, postings)
             self._db.execute(f"DELETE FROM chunks WHERE document_id IN ({marks(some)})", some)
+            self._db.execute(f"DELETE FROM document_tags WHERE document_id IN ({marks(some)})", some)
             self._db.execute(f"DELETE FROM documents WHERE id IN ({marks(some)})", some)
             removed += len(rows)
         self._changed(collection_id, chunks=-removed)
