@@ -112,15 +112,20 @@ class TurnView:
         timing = result.timing if result is not None else None
         screen = self._screen
         if self.passages and self.text:
-            screen.tell("")
+            self._space()
             screen.tell(Sources(self.passages, answer=self.text, root=self._root))
-        screen.tell("")
+        self._space()
         screen.tell(
             closing_line(spent, timing, note=note or ("incomplete" if result and result.incomplete else ""))
         )
         if cost_table:
             screen.aside.print()
             screen.aside.print(table_of_cost(spent))
+
+    def _space(self) -> None:
+        """A blank line, where answer and notes stand on one screen."""
+        if self._screen.interactive:
+            self._screen.tell("")
 
     def _show(self, event: Event) -> None:
         match event:
