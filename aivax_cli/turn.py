@@ -1,7 +1,7 @@
 """START HERE: one turn through a gateway, top to bottom.
 
     strategy    conversation → search terms      (a small model may rewrite them)
-    retrieval   search terms → passages
+    retrieval   search terms → passages          (a model may put them into a better order)
     prompt      instructions + passages + conversation → messages
     model       messages → a stream of text      (QueryFunction: and searches, in rounds)
     usage       every call → charges             (by the meter, through which every call goes)
@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from aivax_cli.core.conversation import last_user_text
 from aivax_cli.core.errors import AivaxError, UsageError
@@ -31,7 +31,7 @@ from aivax_cli.core.events import (
     TurnResult,
     Warned,
 )
-from aivax_cli.core.ports import Retriever
+from aivax_cli.core.ports import RerankEndpoint, Retriever
 from aivax_cli.core.types import (
     EMBED_QUERY_SKU,
     Conversation,
@@ -52,10 +52,14 @@ from aivax_cli.core.types import (
 from aivax_cli.gateway.definition import Gateway, Knowledge
 from aivax_cli.prompt.assembly import assemble
 from aivax_cli.prompt.passages import passages_text
+from aivax_cli.reranking import RerankPlan, cut, rerank
 from aivax_cli.strategy import Strategy, strategy_named
 from aivax_cli.strategy.query_function import SEARCH_TOOL, search_arguments
 from aivax_cli.strategy.terms import read_terms
 from aivax_cli.usage.meter import Meter
+
+CANDIDATES_BY = "fused"
+"""The ranking whose best passages a model rescores."""
 
 _REWRITE_PARAMETERS: dict[str, JsonValue] = {"temperature": 0, "max_completion_tokens": 200}
 
@@ -68,6 +72,8 @@ class TurnPlan:
     instructions: str | None
     target: ModelTarget
     rewriter: ModelTarget
+    reranker: RerankPlan | None = None
+    """Who rescores what a search finds; None where the search's own ranking stands."""
 
     @property
     def knowledge(self) -> Knowledge | None:
@@ -86,6 +92,7 @@ class Ports:
 
     meter: Meter
     retriever: Retriever | None = None
+    rerank_endpoint: RerankEndpoint | None = None
     clock: Callable[[], float] = time.perf_counter
 
 
@@ -99,6 +106,8 @@ class _Progress:
     passages: tuple[Passage, ...] | None = None
     """None while nothing was searched."""
     sent: Conversation = ()
+    problems: list[str] = field(default_factory=list)
+    """What went wrong and was got over, until it is told."""
     charges_told: int = 0
     warnings_told: int = 0
     first_token: float | None = None
@@ -154,7 +163,7 @@ async def _search(
         terms = rewriting.terms or SearchTerms((last_user_text(conversation),), fallback=rewriting.problem)
     progress.terms = terms.terms
     yield Rewritten(strategy.name, terms)
-    progress.passages = await _retrieve(terms.terms, knowledge, ports)
+    progress.passages = await retrieve(terms.terms, knowledge, plan.reranker, ports, progress.problems)
     for event in _accounts(ports.meter, progress):
         yield event
     yield Retrieved(progress.passages)
@@ -222,7 +231,7 @@ async def _answer(
         said = progress.text.removeprefix(spoken_before).strip()
         results = []
         for tool_call in end.tool_calls:
-            result = await _run_tool(tool_call, plan.knowledge, ports, progress)
+            result = await _run_tool(tool_call, plan, plan.knowledge, ports, progress)
             results.append(Message("tool", result, tool_call_id=tool_call.id))
             for event in _accounts(ports.meter, progress):
                 yield event
@@ -255,7 +264,9 @@ async def _stream(
         yield event
 
 
-async def _run_tool(call: ToolCall, knowledge: Knowledge, ports: Ports, progress: _Progress) -> str:
+async def _run_tool(
+    call: ToolCall, plan: TurnPlan, knowledge: Knowledge, ports: Ports, progress: _Progress
+) -> str:
     """What the model gets to see for its call: numbered passages, or what was wrong with the call."""
     if call.name != SEARCH_TOOL.name:
         return f"There is no tool named {call.name!r}; the only tool is {SEARCH_TOOL.name}."
@@ -266,7 +277,7 @@ async def _run_tool(call: ToolCall, knowledge: Knowledge, ports: Ports, progress
     progress.terms = tuple(dict.fromkeys((*progress.terms, *terms)))
     before = progress.passages or ()
     known = {passage.id for passage in before}
-    found = await _retrieve(terms, knowledge, ports)
+    found = await retrieve(terms, knowledge, plan.reranker, ports, progress.problems)
     fresh = [passage for passage in found if passage.id not in known]
     if not found:
         return "No passage matches. Try other words, or answer that the documents do not say."
@@ -278,7 +289,17 @@ async def _run_tool(call: ToolCall, knowledge: Knowledge, ports: Ports, progress
     return passages_text(numbered, first_number=start)
 
 
-async def _retrieve(terms: tuple[str, ...], knowledge: Knowledge, ports: Ports) -> tuple[Passage, ...]:
+async def retrieve(
+    terms: Sequence[str],
+    knowledge: Knowledge,
+    reranker: RerankPlan | None,
+    ports: Ports,
+    problems: list[str],
+) -> tuple[Passage, ...]:
+    """The passages of some terms, reranked if that is planned. What it costs goes to the meter.
+
+    `problems` gets a line for each fault that was got over.
+    """
     if ports.retriever is None or not any(term.strip() for term in terms):
         return ()
     limits = RetrievalLimits(
@@ -287,17 +308,26 @@ async def _retrieve(terms: tuple[str, ...], knowledge: Knowledge, ports: Ports) 
         reranker=knowledge.reranker,
         max_tokens=knowledge.max_tokens,
     )
+    if reranker is not None:
+        most = max(knowledge.top, reranker.candidates)
+        limits = replace(limits, top=most, reranker=CANDIDATES_BY, max_tokens=None)
     found = await ports.retriever.retrieve(terms, limits)
     ports.meter.embedding(EMBED_QUERY_SKU, found.embedding_tokens, found.embedder)
-    return found.passages
+    if reranker is None:
+        return found.passages
+    ordered = await rerank(reranker, "\n".join(terms), found.passages, ports.meter, ports.rerank_endpoint)
+    if ordered.problem:
+        problems.append(ordered.problem)
+    return cut(ordered.passages, top=knowledge.top, max_tokens=knowledge.max_tokens)
 
 
 def _accounts(meter: Meter, progress: _Progress) -> tuple[Event, ...]:
     """The charges and the warnings that the meter has gathered since the last look."""
     charges = meter.charges[progress.charges_told :]
-    warnings = meter.warnings[progress.warnings_told :]
+    warnings = (*meter.warnings[progress.warnings_told :], *progress.problems)
     progress.charges_told += len(charges)
-    progress.warnings_told += len(warnings)
+    progress.warnings_told = len(meter.warnings)
+    progress.problems.clear()
     return (*map(Charged, charges), *map(Warned, warnings))
 
 

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from aivax_cli.gateway.definition import Gateway
     from aivax_cli.gateway.workspace import LoadedGateway, Workspace
     from aivax_cli.model.local import LocalEngine
+    from aivax_cli.reranking import RerankPlan
     from aivax_cli.retrieval.embedding.base import Embedder
     from aivax_cli.retrieval.search import KnowledgeBase
-    from aivax_cli.turn import TurnPlan
+    from aivax_cli.turn import Ports, TurnPlan
     from aivax_cli.usage.meter import Meter
 
 _TELL_EVERY_S = 5.0
@@ -78,6 +79,7 @@ class GatewayRuntime:
     _counter: TokenCounter
     _ledger: Ledger
     _base: KnowledgeBase
+    _environ: Mapping[str, str]
     _meter: Meter | None = None
 
     @property
@@ -87,19 +89,10 @@ class GatewayRuntime:
 
     def turn(self, conversation: Conversation) -> AsyncGenerator[Event, None]:
         """The events of one turn; see `turn.run_turn`."""
-        from aivax_cli.gateway.ids import new_id
-        from aivax_cli.turn import Ports, run_turn
-        from aivax_cli.usage.meter import Meter
+        from aivax_cli.turn import run_turn
 
-        self._meter = Meter(
-            self._chat,
-            self._prices,
-            self._counter,
-            self._ledger,
-            turn_id=new_id(),
-            gateway=self.gateway.definition.name,
-        )
-        return run_turn(self._plan(), conversation, Ports(self._meter, self._retriever()))
+        self._meter = self._new_meter()
+        return run_turn(self._plan(), conversation, self._ports(self._meter))
 
     def changed(self, definition: Gateway) -> None:
         """Later turns use this definition. Raises UsageError or NotFoundError when its models are unknown."""
@@ -108,20 +101,45 @@ class GatewayRuntime:
         self.gateway = gateway
 
     async def search(self, terms: Sequence[str]) -> Retrieval:
-        """What the gateway's collections hold on these terms. Raises UsageError without collections."""
-        from aivax_cli.core.types import RetrievalLimits
+        """What the gateway's collections hold on these terms, as a turn would find it.
 
-        retriever, knowledge = self._retriever(), self.gateway.definition.knowledge
-        if retriever is None or knowledge is None:
+        Raises UsageError without collections.
+        """
+        from aivax_cli.core.types import Retrieval
+        from aivax_cli.turn import retrieve
+
+        knowledge = self.gateway.definition.knowledge
+        if knowledge is None:
             raise UsageError(
                 f"gateway '{self.gateway.definition.name}' has no collections",
                 fix="name some under knowledge.collections",
             )
-        limits = RetrievalLimits(knowledge.top, knowledge.min_score, knowledge.reranker, knowledge.max_tokens)
-        return await retriever.retrieve(terms, limits)
+        problems: list[str] = []
+        ports = self._ports(self._new_meter())
+        passages = await retrieve(terms, knowledge, self._plan().reranker, ports, problems)
+        return Retrieval(passages, problems=tuple(problems))
 
     def _plan(self) -> TurnPlan:
         return plan_turn(self.gateway, self._workspace)
+
+    def _new_meter(self) -> Meter:
+        from aivax_cli.gateway.ids import new_id
+        from aivax_cli.usage.meter import Meter
+
+        return Meter(
+            self._chat,
+            self._prices,
+            self._counter,
+            self._ledger,
+            turn_id=new_id(),
+            gateway=self.gateway.definition.name,
+        )
+
+    def _ports(self, meter: Meter) -> Ports:
+        from aivax_cli.model.rerank import HttpRerankEndpoint
+        from aivax_cli.turn import Ports
+
+        return Ports(meter, self._retriever(), HttpRerankEndpoint(self._environ))
 
     def _retriever(self) -> Retriever | None:
         from aivax_cli.retrieval.search import CollectionSearch
@@ -140,6 +158,7 @@ def plan_turn(gateway: LoadedGateway, workspace: Workspace) -> TurnPlan:
         instructions=_instructions(gateway, workspace),
         target=_target(gateway, workspace),
         rewriter=_rewriter(gateway, workspace),
+        reranker=_reranker(gateway, workspace),
     )
 
 
@@ -164,6 +183,23 @@ def _rewriter(gateway: LoadedGateway, workspace: Workspace) -> ModelTarget:
 
     pool = gateway.definition.rewrite.models
     return resolve_model(pool[0], workspace.providers()) if pool else _target(gateway, workspace)
+
+
+def _reranker(gateway: LoadedGateway, workspace: Workspace) -> RerankPlan | None:
+    """Who rescores passages, for `reranker: smart`; without a model of its own it is the rewriter."""
+    from aivax_cli.gateway.definition import Rerank
+    from aivax_cli.gateway.providers import resolve_model
+    from aivax_cli.reranking import RerankPlan
+
+    knowledge = gateway.definition.knowledge
+    if knowledge is None or knowledge.reranker != "smart":
+        return None
+    given = knowledge.rerank or Rerank()
+    if given.model is None:
+        target = _rewriter(gateway, workspace)
+    else:
+        target = resolve_model(given.model, workspace.providers(), given.pricing)
+    return RerankPlan(target, given.kind, given.timeout_s, given.candidates)
 
 
 @asynccontextmanager
@@ -198,6 +234,7 @@ async def open_gateway(
             TiktokenCounter(store),
             ledger(workspace),
             base,
+            environ,
         )
 
 

@@ -23,7 +23,7 @@ def sound_gateways(workspace: Workspace) -> list[LoadedGateway]:
 
 
 def models_of(workspace: Workspace) -> tuple[tuple[ModelTarget, tuple[str, ...]], ...]:
-    """Every model that the sound gateways call, for answers or rewrites, and the names of those gateways.
+    """Every model that the sound gateways call, also to rewrite or rerank, and the names of those gateways.
 
     A model that a gateway prices by itself is one of its own. Raises DefinitionError when `aivax.yaml` is
     wrong.
@@ -34,8 +34,12 @@ def models_of(workspace: Workspace) -> tuple[tuple[ModelTarget, tuple[str, ...]]
     found: dict[ModelTarget, list[str]] = {}
     for gateway in sound_gateways(workspace):
         definition = gateway.definition
-        rewriters = [(reference, None) for reference in definition.rewrite.models]
-        for reference, pricing in [(definition.model, definition.pricing), *rewriters]:
+        called = [(definition.model, definition.pricing)]
+        called += [(reference, None) for reference in definition.rewrite.models]
+        knowledge = definition.knowledge
+        if knowledge and knowledge.reranker == "smart" and knowledge.rerank and knowledge.rerank.model:
+            called.append((knowledge.rerank.model, knowledge.rerank.pricing))
+        for reference, pricing in called:
             users = found.setdefault(resolve_model(reference, providers, pricing), [])
             if definition.name not in users:
                 users.append(definition.name)

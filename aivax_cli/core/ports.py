@@ -12,6 +12,7 @@ from aivax_cli.core.types import (
     ModelItem,
     ModelTarget,
     Prices,
+    RerankScores,
     Retrieval,
     RetrievalLimits,
 )
@@ -26,6 +27,14 @@ class ChatModel(Protocol):
         Raises ModelError or KeyMissingError before the first text; never after it.
         Closing the generator ends the upstream request.
         """
+        ...
+
+
+class RerankEndpoint(Protocol):
+    """A way to call models that score texts against a question."""
+
+    async def scores(self, target: ModelTarget, question: str, texts: Sequence[str]) -> RerankScores:
+        """The score of every text. Raises ModelError or KeyMissingError."""
         ...
 
 
@@ -50,6 +59,10 @@ class PriceBook(Protocol):
 
     def prices(self, target: ModelTarget, served_model: str | None = None) -> Prices | None:
         """USD per token, or None when nobody has said."""
+        ...
+
+    def input_prices(self, target: ModelTarget) -> Prices | None:
+        """The same for models that only read (embedders, rerankers): a price of output is not needed."""
         ...
 
 

@@ -77,13 +77,17 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A retrieved chunk. `score` is the calibrated 0-1 scale that users see; `rank` counts from 1."""
+    """A retrieved chunk. `score` is the calibrated 0-1 scale that users see; `rank` counts from 1.
+
+    `tokens` is the text's length as its collection counts it, 0 where nobody has.
+    """
 
     id: str
     text: str
     source: Source
     score: float
     rank: int
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +102,15 @@ class RetrievalLimits:
 
 @dataclass(frozen=True, slots=True)
 class Retrieval:
-    """Passages best first, the tokens that embedding the terms took, and whose embedder it was."""
+    """Passages best first, the tokens that embedding the terms took, and whose embedder it was.
+
+    `problems` are faults that were got over, a line each.
+    """
 
     passages: tuple[Passage, ...]
     embedding_tokens: int = 0
     embedder: str = ""
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +132,12 @@ class Purpose(StrEnum):
 
     ANSWER = "inference.chat_completions"
     REWRITE = "inference.resolving.query_rewrite"
+    RERANK = "rag.reranking"
 
 
 EMBED_QUERY_SKU = "rag.embedding.query"
 EMBED_INDEX_SKU = "rag.embedding.index"
+RERANK_SKU = f"{Purpose.RERANK}.in"
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,3 +245,15 @@ class Timing:
     total_s: float
     first_token_s: float | None
     answering_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RerankScores:
+    """How well each text answers a question, in the order of the texts; higher is better, on any scale.
+
+    A text that the endpoint passed over has None. `tokens` is what the endpoint says it read, None when it
+    does not say.
+    """
+
+    scores: tuple[float | None, ...]
+    tokens: int | None = None

@@ -25,10 +25,10 @@ GATEWAY_NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 COLLECTION_NAME = r"^[^\s/\\\x00-\x1f\x7f](?:[^/\\\x00-\x1f\x7f]{0,126}[^\s/\\\x00-\x1f\x7f])?$"
 
 STRATEGIES = ("Plain", "Concatenate", "UserRewrite", "FullRewrite", "QueryFunction")
-RERANKERS = ("fused", "rrf", "lexical", "none")
+RERANKERS = ("fused", "rrf", "lexical", "none", "smart")
 
 StrategyName = Literal["Plain", "Concatenate", "UserRewrite", "FullRewrite", "QueryFunction"]
-RerankerName = Literal["fused", "rrf", "lexical", "none"]
+RerankerName = Literal["fused", "rrf", "lexical", "none", "smart"]
 
 
 def canonical_strategy(value: object) -> object:
@@ -168,6 +168,39 @@ class Parameters(Definition):
     """Any further fields of the request body, for endpoints with extensions."""
 
 
+class Pricing(Definition):
+    """What the model costs, in USD per million tokens. Wins over the built-in price table."""
+
+    input: Usd
+    """USD per million tokens of input."""
+    output: Usd
+    """USD per million tokens of output."""
+    cached_input: Usd | None = None
+    """Input that the endpoint had cached; costs as `input` when left out."""
+
+
+class Rerank(Definition):
+    """The model of `reranker: smart`, which reads the best passages and puts them into a new order."""
+
+    model: ModelRef | None = None
+    """Who reads them. Without one: the rewrite model, else the gateway's own, asked as `chat`."""
+    kind: Literal["chat", "endpoint"] = "chat"
+    """`chat`: a chat model, asked for a list of numbers. `endpoint`: `base_url/rerank`, as Cohere, Jina, vLLM
+    and llama.cpp offer it; needs `model`."""
+    candidates: Annotated[int, Field(ge=2, le=100)] = 30
+    """How many passages it reads, the best of `fused`."""
+    timeout_s: Annotated[float, Field(gt=0)] = 15.0
+    """After this many seconds the order of the search stands."""
+    pricing: Pricing | None = None
+    """What `model` costs."""
+
+    @model_validator(mode="after")
+    def _endpoint_named(self) -> Rerank:
+        if self.kind == "endpoint" and self.model is None:
+            raise PydanticCustomError("rerank_model", "kind: endpoint needs a model, which serves /rerank")
+        return self
+
+
 class Knowledge(Definition):
     """The collections that ground the answers, and how they are searched."""
 
@@ -182,7 +215,9 @@ class Knowledge(Definition):
     min_score: Annotated[float, Field(ge=0, le=0.99)] = 0.2
     """Passages under this calibrated score (0 = unrelated, 1 = identical) are left out."""
     reranker: RerankerName = "fused"
-    """How vector and lexical results become one ranking."""
+    """How vector and lexical results become one ranking. `smart`: a model rescores the best of `fused`."""
+    rerank: Rerank | None = None
+    """Who rescores; for `reranker: smart` alone."""
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     """The most tokens of passages attached."""
     attach: Literal["message", "prepend"] = "message"
@@ -199,17 +234,6 @@ class Rewrite(Definition):
     """The pool. The first one is used; with none, the gateway's own model rewrites."""
     timeout_s: Annotated[float, Field(gt=0)] = 15.0
     """After this many seconds the plain term is searched instead."""
-
-
-class Pricing(Definition):
-    """What the model costs, in USD per million tokens. Wins over the built-in price table."""
-
-    input: Usd
-    """USD per million tokens of input."""
-    output: Usd
-    """USD per million tokens of output."""
-    cached_input: Usd | None = None
-    """Input that the endpoint had cached; costs as `input` when left out."""
 
 
 class Example(Definition):

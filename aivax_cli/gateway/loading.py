@@ -200,7 +200,7 @@ def _both_instructions(tree: Tree) -> list[Trouble]:
 
 
 def _unknown_models(tree: Tree, providers: Mapping[str, Provider] | None) -> list[Trouble]:
-    paths: list[FieldPath] = [("model",)]
+    paths: list[FieldPath] = [("model",), ("knowledge", "rerank", "model")]
     pool = tree.at(("rewrite", "models"))
     paths += [("rewrite", "models", i) for i in range(len(pool) if isinstance(pool, list) else 0)]
     troubles = []

@@ -290,4 +290,5 @@ def _select(found: Iterator[tuple[StoredChunk, str, float]], limits: RetrievalLi
 
 def _passage(chunk: StoredChunk, collection: str, value: float, rank: int) -> Passage:
     source = Source(collection, chunk.document, chunk.heading, chunk.first_line, chunk.last_line, chunk.page)
-    return Passage(f"{collection}/{chunk.document}#{chunk.ordinal}", chunk.text, source, value, rank)
+    name = f"{collection}/{chunk.document}#{chunk.ordinal}"
+    return Passage(name, chunk.text, source, value, rank, chunk.tokens)

@@ -16,12 +16,13 @@ from aivax_cli.core.types import (
     ModelEnd,
     ModelItem,
     ModelRetry,
+    ModelTarget,
     ModelText,
     Prices,
     TokenUsage,
     ToolCall,
 )
-from aivax_cli.usage.pricing import FREE, charges, embedding_charge, split_label
+from aivax_cli.usage.pricing import FREE, charges, embedding_charge, reranking_charge, split_label
 
 _CHARACTERS_PER_TOKEN = 4
 
@@ -116,6 +117,28 @@ class Meter:
         if tokens > 0:
             self._keep((charge,), embedder_name)
         return charge
+
+    def reranking(self, target: ModelTarget, question: str, texts: Sequence[str], tokens: int | None) -> None:
+        """Accounts for a call of a rerank endpoint that read `tokens` tokens, estimated when it is None.
+
+        Each text is read together with the question.
+        """
+        count = tokens
+        if count is None:
+            counted = (self._count("".join(texts), target.name), self._count(question, target.name))
+            count = counted[0] + len(texts) * counted[1]
+        line = reranking_charge(
+            count, self._prices.input_prices(target), target.label, estimated=tokens is None
+        )
+        if count > 0:
+            self._keep((line,), target.label)
+
+    def _count(self, text: str, model: str) -> int:
+        try:
+            return self._counter.count_text(text, model)
+        except AivaxError as error:
+            self._warn(f"tokens are estimated from characters: {error}")
+            return _by_length(text)
 
     def _note(self, call: ModelCall, progress: _Progress, item: ModelItem) -> None:
         match item:

@@ -64,9 +64,20 @@ class GenaiPriceBook:
             return FREE
         for reference in (served_model, target.name):
             found = self._look_up(target, reference) if reference else None
-            if found is not None:
-                return found
+            prices = _prices(found) if found else None
+            if prices is not None:
+                return prices
         return None
+
+    def input_prices(self, target: ModelTarget) -> Prices | None:
+        """The same for models that only read, such as embedders: the table gives them no price of output."""
+        if target.prices is not None:
+            return target.prices
+        if target.free:
+            return FREE
+        found = self._look_up(target, target.name)
+        input_usd = _unit(found.input_mtok) if found else None
+        return Prices(input_usd, Decimal(0)) if input_usd is not None else None
 
     def models(self, provider: str) -> tuple[PricedModel, ...]:
         """Every priced model that the table has for one of our providers, by name."""
@@ -86,7 +97,7 @@ class GenaiPriceBook:
         tiered = any(hasattr(value, "base") for value in values)
         return PricedModel(model.id, units[0], units[1], units[2], model.context_window, tiered)
 
-    def _look_up(self, target: ModelTarget, reference: str) -> Prices | None:
+    def _look_up(self, target: ModelTarget, reference: str) -> ModelPrice | None:
         table = _table()
         named, bare = split_label(reference)
         entry = _provider(table, named or target.provider, "" if named else target.base_url)
@@ -95,7 +106,7 @@ class GenaiPriceBook:
         for name in _spellings(bare):
             model = entry.find_model(name, all_providers=table.providers)
             if model is not None:
-                return _prices(model.get_prices(self._now()))
+                return model.get_prices(self._now())
         return None
 
 

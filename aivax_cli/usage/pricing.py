@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from aivax_cli.core.types import EMBED_INDEX_SKU, EMBED_QUERY_SKU, Charge, Prices, Purpose, TokenUsage
+from aivax_cli.core.types import (
+    EMBED_INDEX_SKU,
+    EMBED_QUERY_SKU,
+    RERANK_SKU,
+    Charge,
+    Prices,
+    Purpose,
+    TokenUsage,
+)
 
 FREE = Prices(Decimal(0), Decimal(0), Decimal(0))
 
@@ -72,7 +80,16 @@ def embedding_charge(sku: str, tokens: int, embedder: str, prices: Prices | None
     return Charge(sku, tokens, prices.input_usd if prices else None, description)
 
 
+def reranking_charge(tokens: int, prices: Prices | None, model_label: str, *, estimated: bool) -> Charge:
+    """The line of a rerank endpoint that read `tokens` tokens."""
+    mark = ESTIMATED_MARK if estimated else ""
+    unit = prices.input_usd if prices else None
+    return Charge(RERANK_SKU, tokens, unit, _description(Purpose.RERANK, model_label) + mark, estimated)
+
+
 def _description(purpose: Purpose, model_label: str) -> str:
     if purpose is Purpose.REWRITE:
         return "Inference for query rewriting"
+    if purpose is Purpose.RERANK:
+        return f"Reranking of passages with '{model_label}'"
     return f"Inference for AI model '{model_label}'"

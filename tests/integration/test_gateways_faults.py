@@ -129,7 +129,7 @@ WRONG = {
     ),
     "a choice like no other": (
         HEAD + "knowledge:\n  collections: [kb]\n  reranker: cohere\n",
-        ["6: knowledge.reranker: must be one of fused, rrf, lexical, none, not 'cohere'"],
+        ["6: knowledge.reranker: must be one of fused, rrf, lexical, none, smart, not 'cohere'"],
     ),
     "a boolean for a choice": (
         HEAD + "parameters:\n  verbosity: off\n",

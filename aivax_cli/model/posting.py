@@ -1,0 +1,168 @@
+"""One JSON object posted, one JSON object back: for endpoints beside chat completions.
+
+Errors are worded and retried as those of chat completions are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from aivax_cli.core.errors import ModelError
+from aivax_cli.core.types import ModelTarget
+from aivax_cli.model import failures, wire
+from aivax_cli.model.keys import resolve_key
+from aivax_cli.model.retry import RetryPolicy, TransientModelError
+
+if TYPE_CHECKING:
+    import httpx
+
+MAX_BYTES = 64 * 1024 * 1024
+"""The most that an answer may have: 256 vectors of 8,192 components take about 40 MB as text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds to wait for a connection and for the next byte, and how often to try again."""
+
+    connect_s: float = 10.0
+    read_s: float = 120.0
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+
+
+class Keys:
+    """Keys of models, from the environment or a command, which runs once. Safe to share between threads."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._from_commands: dict[tuple[str, ...], str | None] = {}
+        self._lock = Lock()
+
+    def key(self, target: ModelTarget) -> str | None:
+        """The model's key, None when it needs none. Raises KeyMissingError. Blocks while a command runs."""
+        command = target.api_key_command
+        if not command:
+            return resolve_key(target, self._environ)
+        with self._lock:
+            if command not in self._from_commands:
+                self._from_commands[command] = resolve_key(target, self._environ)
+            return self._from_commands[command]
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A request. `path` is below the target's `base_url`; `wanted` names the answer for messages."""
+
+    target: ModelTarget
+    path: str
+    body: Mapping[str, object]
+    wanted: str
+
+    @property
+    def url(self) -> str:
+        """The whole address. Raises ModelError for the embedded engine, which serves chat models alone."""
+        if self.target.provider == "local":
+            raise ModelError(f"the embedded engine serves no {self.wanted}", fix="name another provider")
+        return f"{self.target.base_url.rstrip('/')}/{self.path}"
+
+    def send(self, client: httpx.Client, key: str | None, patience: Patience) -> dict[str, Any]:
+        """Posts it, again after failures that may pass, and gives the answer. Blocks. Raises ModelError."""
+        import httpx
+
+        place = failures.Place.of(self.target, self.url, key)
+        attempt = 1
+        while True:
+            try:
+                try:
+                    response = client.post(self.url, content=wire.encode(self.body), headers=_headers(key))
+                except (httpx.RequestError, httpx.InvalidURL) as error:
+                    raise self._unreachable(error, place, patience) from error
+                return self._read(response, place)
+            except ModelError as error:
+                wait_s = patience.retry.wait_s(error, attempt)
+                if wait_s is None:
+                    raise
+                time.sleep(wait_s)
+            attempt += 1
+
+    async def send_async(
+        self, client: httpx.AsyncClient, key: str | None, patience: Patience
+    ) -> dict[str, Any]:
+        """The same without blocking; cancelling ends the request."""
+        import httpx
+
+        place = failures.Place.of(self.target, self.url, key)
+        content, headers = wire.encode(self.body), _headers(key)
+        attempt = 1
+        while True:
+            try:
+                try:
+                    response = await client.post(self.url, content=content, headers=headers)
+                except (httpx.RequestError, httpx.InvalidURL) as error:
+                    raise self._unreachable(error, place, patience) from error
+                return self._read(response, place)
+            except ModelError as error:
+                wait_s = patience.retry.wait_s(error, attempt)
+                if wait_s is None:
+                    raise
+                await asyncio.sleep(wait_s)
+            attempt += 1
+
+    def _read(self, response: httpx.Response, place: failures.Place) -> dict[str, Any]:
+        text = response.text
+        if not 200 <= response.status_code < 300:
+            raise failures.status_error(response.status_code, response.headers, text, place)
+        if len(text) > MAX_BYTES:
+            raise ModelError(f"{place.who} sent more than {MAX_BYTES // 1024**2} MiB for {self.wanted}")
+        if text.lstrip()[:1] == "<":
+            raise self.misread("a web page (HTML)", place)
+        try:
+            answer = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise TransientModelError(f"{place.url} answered with broken JSON") from error
+        found = wire.error_in(answer)
+        if found is not None:
+            raise failures.payload_error(found, place)
+        if not isinstance(answer, dict):
+            raise self.misread("JSON that is no object", place)
+        return answer
+
+    def misread(self, kind: str, place: failures.Place | None = None) -> ModelError:
+        """The error for an answer of status 200 that is not what was asked for."""
+        where = place or failures.Place.of(self.target, self.url, None)
+        return ModelError(
+            f"{where.url} answered with {kind}, not with {self.wanted}",
+            fix=f"check base_url: it is the part before /{self.path}, and that the model is one for it",
+        )
+
+    def _unreachable(self, error: Exception, place: failures.Place, patience: Patience) -> ModelError:
+        return failures.transport_error(error, place, connect_s=patience.connect_s, read_s=patience.read_s)
+
+
+def client_options(base_url: str, patience: Patience) -> dict[str, Any]:
+    """What an httpx client for an address is made with."""
+    import ssl
+
+    import httpx
+
+    secure = not base_url.lower().startswith("http://")
+    # Loopback is never behind a proxy; plain http needs no certificates, which take 35 ms to load.
+    loopback = ("all://127.0.0.1", "all://localhost", "all://[::1]")
+    return {
+        "verify": True if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+        "timeout": httpx.Timeout(patience.read_s, connect=patience.connect_s, pool=None),
+        "mounts": dict.fromkeys(loopback, None),
+        "follow_redirects": False,
+    }
+
+
+def _headers(key: str | None) -> dict[str, str]:
+    headers = {"content-type": "application/json", "accept": "application/json"}
+    if key is not None:
+        headers["authorization"] = f"Bearer {key}"
+    return headers
