@@ -14,7 +14,7 @@ from aivax_cli.cli import doctor_machine, doctor_workspace
 from aivax_cli.cli.command import Session
 from aivax_cli.cli.diagnosis import Check, Finding, Patient, Status, error
 from aivax_cli.cli.workspace_models import models_of
-from aivax_cli.core.errors import AivaxError
+from aivax_cli.core.errors import AivaxError, UsageError
 
 if TYPE_CHECKING:
     from aivax_cli.core.types import ModelTarget
@@ -50,16 +50,30 @@ def doctor(
     verify: Annotated[
         bool, typer.Option("--verify", help="Also compute the SHA-256 of every downloaded file again.")
     ] = False,
+    collection: Annotated[
+        str | None,
+        typer.Option("--collection", "-c", help="Verify this collection instead of the machine."),
+    ] = None,
+    repair: Annotated[bool, typer.Option("--repair", help="Mend what is wrong with the collection.")] = False,
 ) -> None:
     """Check this machine; each problem with its fix.
 
     Exits with 1 when something is broken (✗). What will do for now (!) is no failure. No key is shown, and
     none is sent anywhere.
+
+    `aivax doctor --collection kb` verifies one collection instead: its words, vectors and Chroma index
+    against its catalogue, and that against the files.
     """
     screen = session.screen
     told: list[dict[str, object]] = []
     broken = 0
-    for name, finding in _findings(_patient(session, verify=verify)):
+    if collection is not None:
+        findings = _collection_findings(session, collection, repair=repair)
+    elif repair:
+        raise UsageError("what is to be repaired?", fix="name it: aivax doctor --collection NAME --repair")
+    else:
+        findings = _findings(_patient(session, verify=verify))
+    for name, finding in findings:
         broken += finding.status == "error"
         told.append({"check": name, "status": finding.status, "detail": finding.detail, "fix": finding.fix})
         if not screen.json_output:
@@ -68,6 +82,16 @@ def doctor(
         screen.data({"ok": not broken, "findings": told})
     if broken:
         raise typer.Exit(1)
+
+
+def _collection_findings(session: Session, name: str, *, repair: bool) -> Iterator[tuple[str, Finding]]:
+    from aivax_cli.cli.doctor_collection import repair_collection, verify_collection
+    from aivax_cli.gateway.workspace import find_workspace
+
+    workspace = find_workspace(session.directory)
+    if repair:
+        return repair_collection(workspace, name, session.screen.note)
+    return verify_collection(workspace, name)
 
 
 def _patient(session: Session, *, verify: bool) -> Patient:

@@ -7,9 +7,12 @@ stored. They are made anew from the passage's text, which is why the analysis ha
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import log
+
+TABLE = "fts5(tokens, content='')"
+"""What the virtual table is made with."""
 
 K1 = 1.2
 """BM25's term saturation, as FTS5 has it built in."""
@@ -100,7 +103,18 @@ def forget(connection: sqlite3.Connection, collection_id: int, rows: Iterable[tu
     connection.executemany(f"INSERT INTO {table}({table}, rowid, tokens) VALUES ('delete', ?, ?)", rows)
 
 
-def clear(connection: sqlite3.Connection, collection_id: int) -> None:
-    """Removes every passage."""
+def remake(connection: sqlite3.Connection, collection_id: int) -> None:
+    """Puts an empty table in the place of this one, however damaged it is."""
     table = f"lexical_{collection_id}"
-    connection.execute(f"INSERT INTO {table}({table}) VALUES ('delete-all')")
+    connection.execute(f"DROP TABLE {table}")
+    connection.execute(f"CREATE VIRTUAL TABLE {table} USING {TABLE}")
+
+
+def indexed_passages(connection: sqlite3.Connection, collection_id: int) -> set[int]:
+    """The ids of the passages that the index knows of."""
+    return {row[0] for row in connection.execute(f"SELECT id FROM lexical_{collection_id}_docsize")}
+
+
+def all_terms(connection: sqlite3.Connection, collection_id: int) -> Iterator[tuple[str, int, int]]:
+    """Every token with how many passages hold it, and how often it occurs in all of them."""
+    return iter(connection.execute(f"SELECT term, doc, cnt FROM terms_{collection_id}"))

@@ -14,7 +14,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -147,12 +147,17 @@ def _probe(reader: Reader, collection: Collection, folder: Path, vectors: int) -
     sample = reader.vectors_by_id(collection.id, numbers[:: max(1, len(numbers) // PROBES)])
     chroma = ChromaFolder(folder, chroma_name(collection.name), create=False)
     try:
-        found = chroma.nearest(_stacked(sample.values()), 1) if sample else []
+        sure = surely_found(chroma, sample)
     finally:
         chroma.close()
-    sure = sum(any(cosine > 1 - SAME for cosine in hits.values()) for hits in found)
     if sure < PROBES_FOUND * len(sample):
         raise ChromaFailedError(f"only {sure} of {len(sample)} vectors out of {vectors} could be found")
+
+
+def surely_found(chroma: ChromaFolder, sample: Mapping[int, bytes]) -> int:
+    """How many of these vectors an index finds when it is asked for them. Raises ChromaFailedError."""
+    found = chroma.nearest(_stacked(sample.values()), 1) if sample else []
+    return sum(any(cosine > 1 - SAME for cosine in hits.values()) for hits in found)
 
 
 def _seal(folder: Path) -> None:

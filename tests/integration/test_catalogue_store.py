@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from math import log
 from pathlib import Path
@@ -58,6 +59,26 @@ def test_a_catalogue_cut_short_is_a_clear_error(tmp_path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
     with pytest.raises(KnowledgeError, match="damaged"):
         KnowledgeBase(tmp_path / ".aivax", HashEmbedder()).search(["kb"], ["word3"], RetrievalLimits())
+
+
+def test_a_transaction_that_a_kill_cut_short_in_a_rollback_journal_is_undone_by_a_reader(tmp_path):
+    catalogue = filled(tmp_path / "alive", {"a": "apple"})
+    catalogue.close()
+    path = tmp_path / "alive" / CATALOGUE_FILE
+    with sqlite3.connect(path, isolation_level=None) as db:
+        db.execute("PRAGMA journal_mode = DELETE")
+        db.execute("PRAGMA cache_size = 1")  # so that pages reach the file before the commit
+        db.execute("BEGIN")
+        db.execute(
+            "CREATE TABLE half AS WITH RECURSIVE n(i) AS "
+            "(SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 90) SELECT zeroblob(9000) FROM n"
+        )
+        shutil.copytree(tmp_path / "alive", tmp_path / "killed")
+        db.execute("ROLLBACK")
+    db.close()
+    assert (tmp_path / "killed" / f"{CATALOGUE_FILE}-journal").stat().st_size
+    with Catalogue.open(tmp_path / "killed").reading() as reader:
+        assert reader.collection("kb").chunks == 1
 
 
 def test_an_absent_catalogue_is_none(tmp_path):
