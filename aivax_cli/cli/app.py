@@ -10,7 +10,7 @@ import typer
 from aivax_cli import __version__
 from aivax_cli.cli.chat import chat
 from aivax_cli.cli.collections import collections
-from aivax_cli.cli.command import DebugOption, JsonOption, NoColorOption, QuietOption, command
+from aivax_cli.cli.command import DebugOption, JsonOption, NoColorOption, QuietOption, command, run
 from aivax_cli.cli.complete import complete
 from aivax_cli.cli.doctor import doctor
 from aivax_cli.cli.gateways import gateways
@@ -69,4 +69,4 @@ command(app, "doctor")(doctor)
 
 def main() -> None:
     """Entry point of the `aivax` script."""
-    app(prog_name="aivax")
+    raise SystemExit(run(app, "aivax"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import os
 import sys
@@ -12,8 +13,11 @@ from typing import Annotated, Any
 
 import typer
 
-from aivax_cli.core.errors import AivaxError
+from aivax_cli.core.errors import AivaxError, UsageError
 from aivax_cli.render.screen import Screen
+
+# The one error of the command line that Typer exports; its base is the base of them all.
+_CommandLineError: type[Exception] = typer.BadParameter.__bases__[0]
 
 _SHARED_PANEL = "Options of every command"
 
@@ -90,8 +94,8 @@ def _runner(function: Callable[..., None], *, unless_command: bool = False) -> C
             no_color=flags["no_color"],
             debug=flags["debug"],
         )
-        session = Session(screen, _directory(ctx.find_root().params.get("directory")))
-        guard(screen, lambda: function(session, **values))
+        given = ctx.find_root().params.get("directory")
+        guard(screen, lambda: function(Session(screen, _directory(given)), **values))
 
     context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
     keyword_only = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
@@ -112,9 +116,12 @@ def _params_above(ctx: typer.Context) -> list[dict[str, Any]]:
 
 
 def _directory(given: object) -> Path:
-    directory = Path(str(given)) if given else Path.cwd()
+    try:
+        directory = Path(str(given)) if given else Path.cwd()
+    except FileNotFoundError as error:
+        raise UsageError("the current folder is gone", fix="change to one that is there: cd ~") from error
     if not directory.is_dir():
-        raise typer.BadParameter(f"no such folder: {directory}", param_hint="--directory")
+        raise UsageError(f"--directory: no such folder: {directory}", fix="check the path")
     return directory.resolve()
 
 
@@ -132,16 +139,78 @@ def guard(screen: Screen, work: Callable[[], None]) -> None:
         raise typer.Exit(130) from stop
     except BrokenPipeError as gone:
         # The reader of a pipe left (`aivax … | head`): nothing is wrong, and nothing can be said.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         raise typer.Exit(1) from gone
     except typer.Exit:
         raise
     except Exception as error:
         if screen.debug:
             screen.err.print_exception()
-        unexpected = AivaxError(
-            f"unexpected {type(error).__name__}: {' '.join(str(error).split())[:300]}",
-            fix="run it again with --debug to see where",
-        )
-        screen.error(unexpected)
+        screen.error(_in_words(error))
         raise typer.Exit(1) from error
+
+
+def _in_words(error: Exception) -> AivaxError:
+    """What nobody foresaw, as an error of one line; what the system refused, in the system's words."""
+    again = "run it again with --debug to see where"
+    if isinstance(error, OSError) and error.strerror:
+        place = f"{error.filename}: " if error.filename else ""
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return AivaxError(f"{place}{error.strerror}", fix="free some space, then again" if full else again)
+    said = " ".join(str(error).split())[:300]
+    return AivaxError(f"unexpected {type(error).__name__}: {said}", fix=again)
+
+
+def run(app: typer.Typer, name: str) -> int:
+    """Runs the program and returns its exit code; a slip on the command line is an error of one line."""
+    _open_closed_streams()
+    screen = Screen(no_color="--no-color" in sys.argv)
+    code = 0
+    try:
+        code = int(app(prog_name=name, standalone_mode=False) or 0)
+        sys.stdout.flush()
+    except typer.Abort:
+        return 130
+    except BrokenPipeError:
+        _discard_output()
+        return 1
+    except OSError as error:
+        _discard_output()
+        if not code:  # else it has been said
+            screen.error(_in_words(error))
+        return code or 1
+    except _CommandLineError as slip:
+        return _refused(screen, slip)
+    return code
+
+
+def _refused(screen: Screen, slip: Any) -> int:
+    """A slip on the command line, with the command's usage or where its help is."""
+    said = slip.format_message()
+    if slip.ctx is None or "\n" in said:  # a program called without a command says its whole help
+        slip.show()
+        return int(slip.exit_code)
+    problem, _, fix = said.replace("Value error, ", "").rstrip(".").partition(". ")
+    near = getattr(slip, "possibilities", None)
+    if near:
+        problem, fix = slip.message, f"did you mean {' or '.join(sorted(near))}?"
+    elif problem.startswith("Missing"):
+        fix = "usage: " + " ".join(slip.ctx.get_usage().removeprefix("Usage: ").split())
+    fix = fix or f"see {slip.ctx.command_path} --help"
+    screen.error(UsageError(problem[0].lower() + problem[1:], fix=fix[0].lower() + fix[1:]))
+    return int(slip.exit_code)
+
+
+def _open_closed_streams() -> None:
+    """A program started with `<&-`, `>&-` or `2>&-` has no such stream: it gets one that leads nowhere.
+
+    Else the next file it opens takes the number, and whoever writes to "stderr" writes into that file.
+    """
+    for stream, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, stream) is None:
+            setattr(sys, stream, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+
+
+def _discard_output() -> None:
+    """Has Python's last flush of a stdout that cannot be written write nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

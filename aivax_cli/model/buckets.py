@@ -13,6 +13,8 @@ from aivax_cli.core.types import Charge, TokenUsage
 
 _INPUT_FIELDS = ("prompt_tokens", "input_tokens")
 _LARGEST_EXPONENT = 30
+_LARGEST_COUNT = 10**15
+"""More than anybody ever counted; beyond it a report is nonsense, and so many do not fit the ledger."""
 
 
 def token_usage(report: Mapping[str, object]) -> TokenUsage | None:
@@ -128,11 +130,11 @@ def _count(report: Mapping[str, object], *names: str) -> int | None:
 
 
 def _whole(value: object) -> int | None:
-    """A whole number of at least 0; JSON's `84.0` counts as 84."""
+    """A whole number from 0 to _LARGEST_COUNT; JSON's `84.0` counts as 84."""
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return None
     number = _decimal(value)
-    if number is None or number < 0 or number != number.to_integral_value():
+    if number is None or not 0 <= number <= _LARGEST_COUNT or number != number.to_integral_value():
         return None
     return int(number)
 

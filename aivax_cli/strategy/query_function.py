@@ -45,7 +45,7 @@ def search_arguments(arguments: str) -> tuple[str, ...]:
     """
     try:
         value = json.loads(arguments or "{}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError("the arguments are not valid JSON") from error
     terms = value.get("search_terms") if isinstance(value, dict) else None
     if isinstance(terms, str):

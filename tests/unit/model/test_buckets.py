@@ -166,3 +166,12 @@ def test_what_is_no_record_is_left_out(records: object) -> None:
 def test_a_price_that_is_no_number_is_unpriced(price: object) -> None:
     (charge,) = billed_charges([{"sku": "a", "quantity": 1, "unit_price": price}])
     assert charge.unit_price_usd is None
+
+
+@pytest.mark.parametrize("count", [10**29, 2**63, Decimal("1e25"), -1, "12", True, None, Decimal("NaN")])
+def test_counts_that_are_none_are_no_report(count: object) -> None:
+    assert token_usage({"prompt_tokens": count, "completion_tokens": count}) is None
+
+
+def test_a_record_of_an_impossible_quantity_is_left_out() -> None:
+    assert billed_charges([{"sku": "a", "quantity": 10**29, "unit_price": "1"}]) == ()

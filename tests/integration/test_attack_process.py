@@ -1,0 +1,89 @@
+"""What surrounds the program may be odd: closed streams, a full disk, a folder that is gone, slips."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.command_line import aivax
+from support.upstream import Upstream, chunk, says, sse, usage
+from support.workspaces import write_gateway
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Path]:
+    with Upstream(says("Paris.")) as upstream:
+        write_gateway(tmp_path, "g", f"{{base_url: {upstream.url}, name: m}}")
+        yield tmp_path
+
+
+def shell(line: str, cwd: Path) -> tuple[int, str, str]:
+    """Runs a line of sh, in which `aivax` is the program."""
+    program = f'aivax() {{ "{sys.executable}" -m aivax_cli "$@"; }}\n'
+    environ = {"PATH": os.environ["PATH"], "HOME": str(cwd), "AIVAX_CACHE_DIR": str(cwd / "cache")}
+    done = subprocess.run(
+        ["sh", "-c", program + line], cwd=cwd, env=environ, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("complet", "error: no such command 'complet'; did you mean 'complete'?"),
+        ("search kb x --topp 3", "error: no such option: --topp; did you mean --top?"),
+        ("search kb", "error: missing argument 'TERM...'; usage: aivax search [OPTIONS]"),
+        ("usage 7d", "error: got unexpected extra argument(s) (7d); see aivax usage --help"),
+        ("usage --by mode", "error: invalid value for '--by': 'mode' is not one of"),
+        ("-C nowhere usage", "error: --directory: no such folder: nowhere; check the path"),
+    ],
+)
+def test_a_slip_on_the_command_line_is_an_error_of_one_line(place: Path, line: str, said: str) -> None:
+    done = aivax(*line.split(), cwd=place, home=place)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(said)
+    assert done.err.count("\n") == 1
+
+
+def test_without_a_command_the_help_is_shown(place: Path) -> None:
+    done = aivax(cwd=place, home=place)
+    assert "Commands:" in done.out + done.err
+
+
+def test_with_stderr_closed_nothing_is_mixed_into_the_answer(place: Path) -> None:
+    assert shell("aivax complete g hi 2>&- </dev/null", place) == (0, "Paris.\n", "")
+
+
+def test_with_all_streams_closed_a_turn_still_works(place: Path) -> None:
+    assert shell("aivax complete g hi <&- >&- 2>&-; echo $?", place) == (0, "0\n", "")
+
+
+@pytest.mark.parametrize("line", ["complete g hi -q", "complete g hi -q --json", "schema gateway", "--help"])
+def test_an_output_that_cannot_be_written_is_an_error_of_one_line(place: Path, line: str) -> None:
+    code, _, err = shell(f"aivax {line} </dev/null >/dev/full", place)
+    assert code == 1
+    assert err == "error: No space left on device; free some space, then again\n"
+
+
+@pytest.mark.parametrize("line", ["complete g hi -q", "schema gateway", "--help", "gateways"])
+def test_a_reader_that_leaves_is_no_error(place: Path, line: str) -> None:
+    code, _, err = shell(f"{{ aivax {line} </dev/null; echo $? >code; }} | head -c 1; cat code", place)
+    assert (code, err) == (0, "")
+
+
+def test_a_current_folder_that_is_gone_is_an_error_of_one_line(place: Path) -> None:
+    code, _, err = shell("mkdir a; cd a; rmdir ../a; aivax usage", place)
+    assert code == 2
+    assert err == "error: the current folder is gone; change to one that is there: cd ~\n"
+
+
+@pytest.mark.parametrize("count", [10**29, 2**63])
+def test_an_impossible_usage_report_is_replaced_by_an_estimate(tmp_path: Path, count: int) -> None:
+    answer = sse([chunk("hi"), chunk(finish="stop"), {"choices": [], "usage": usage(count, count)}])
+    with Upstream(answer) as upstream:
+        write_gateway(tmp_path, "g", f"{{base_url: {upstream.url}, name: m}}")
+        done = aivax("complete", "g", "hi", "--json", cwd=tmp_path, home=tmp_path, stdin="")
+    assert (done.code, done.json["text"]) == (0, "hi")
+    assert done.json["usage"]["estimated"] is True
