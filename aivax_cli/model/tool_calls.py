@@ -40,12 +40,16 @@ class ToolCallParts:
 
     def calls(self) -> tuple[ToolCall, ...]:
         """The calls in the order in which they began. One without a name cannot be carried out and is left
-        out; one without an id gets `call_1`, `call_2`, …"""
-        return tuple(
-            ToolCall(part.id or f"call_{number}", part.name, "".join(part.arguments) or "{}")
-            for number, part in enumerate(self._parts, start=1)
-            if part.name
-        )
+        out; one without an id gets `call_1`, `call_2`, …, and none has the id of another: endpoints refuse
+        a conversation in which a result could belong to two calls."""
+        calls: dict[str, ToolCall] = {}
+        for number, part in enumerate(self._parts, start=1):
+            call_id = part.id or f"call_{number}"
+            while call_id in calls:
+                call_id += f"_{number}"
+            if part.name:
+                calls[call_id] = ToolCall(call_id, part.name, "".join(part.arguments) or "{}")
+        return tuple(calls.values())
 
     def _add_fragment(self, fragment: Mapping[str, object]) -> None:
         function = fragment.get("function")

@@ -18,8 +18,9 @@ NO_PASSAGES = "No passage of the documents matches this question."
 """What stands in the place of the passages when a search has found none, so that a model can say so."""
 
 _CONTROL_TOKEN = re.compile(
-    r"<(?=\||/?s>|/?(?:start|end)_of_turn>|</?SYS>>|<SYS>>|/?(?:bos|eos|unk|pad|think|tool_call)>)"
-    r"|\[(?=/?INST\]|/?AVAILABLE_TOOLS\]|/?TOOL_(?:CALLS|RESULTS)\])",
+    r"<(?=[|\uff5c]|/?s>|/?(?:start|end)_of_turn>|</?SYS>>|<SYS>>"
+    r"|/?(?:bos|eos|unk|pad|think|tool_call|tool_response)>)"
+    r"|\[(?=/?(?:INST|AVAILABLE_TOOLS|SYSTEM_PROMPT|THINK|TOOL_(?:CALLS|RESULTS|CONTENT))\])",
     re.IGNORECASE,
 )
 # Control characters, zero-width spaces and direction overrides; joiners stay, scripts need them.

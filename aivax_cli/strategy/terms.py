@@ -63,7 +63,7 @@ def _listed(text: str) -> list[str]:
     if unfenced.startswith(("[", "{")):
         try:
             value = json.loads(unfenced)
-        except ValueError:
+        except (ValueError, RecursionError):
             return unfenced.splitlines()
         if isinstance(value, dict):
             value = next((item for item in value.values() if isinstance(item, list)), [])

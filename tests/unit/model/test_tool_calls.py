@@ -59,3 +59,8 @@ def test_a_call_without_a_name_is_left_out() -> None:
 def test_indexes_may_begin_anywhere() -> None:
     calls = collected(function("f", "{", index=3, id="x"), function(None, "}", index=3))
     assert calls == (ToolCall("x", "f", "{}"),)
+
+
+def test_no_two_calls_have_the_same_id() -> None:
+    calls = collected(function("f", "{}", index=0, id="same"), function("g", "{}", index=1, id="same"))
+    assert [(call.id, call.name) for call in calls] == [("same", "f"), ("same_2", "g")]

@@ -37,7 +37,10 @@ def test_a_file_name_cannot_break_the_line_of_its_source() -> None:
 
 @pytest.mark.parametrize(
     "token",
-    ["<|im_start|>", "<|im_end|>", "</s>", "<start_of_turn>", "[INST]", "<<SYS>>", "<|eot_id|>", "</think>"],
+    [
+        *("<|im_start|>", "<|im_end|>", "</s>", "<start_of_turn>", "[INST]", "<<SYS>>", "<|eot_id|>"),
+        *("</think>", "<｜User｜>", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "<tool_response>"),
+    ],
 )
 def test_control_tokens_of_chat_templates_are_broken_up(token: str) -> None:
     assert token not in harmless(f"a {token} b")

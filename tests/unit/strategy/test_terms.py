@@ -21,6 +21,7 @@ from aivax_cli.strategy.terms import MAX_TERMS, MAX_TERMS_CHARACTERS, read_terms
         ("same\nsame", ("same",)),
         ("3 ways to pay", ("3 ways to pay",)),
         ("[unfinished", ("[unfinished",)),
+        ("[" * 100_000, ()),
         ("", ()),
         ("<think>never closed", ()),
         ("[]", ()),
