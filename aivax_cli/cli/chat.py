@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from aivax_cli.cli.chat_state import Chat
     from aivax_cli.gateway.workspace import LoadedGateway, Workspace
 
+_NEEDED_BY_A_TURN = (
+    "aivax_cli.cli.chat_turn",
+    "aivax_cli.turn",
+    "aivax_cli.usage.meter",
+    "aivax_cli.render.turn_view",
+    "aivax_cli.render.markdown_stream",
+    "aivax_cli.retrieval.search",
+)
+
 
 def _gateway_names(incomplete: str) -> list[str]:
     from pathlib import Path
@@ -81,6 +90,7 @@ async def _converse(
         chat = Chat(screen, workspace, runtime, session.directory)
         if person:
             screen.note(f"{_described(chat)} · /help lists commands, Ctrl-D leaves")
+            _load_ahead(chat.model)
         async with aclosing(_messages(chat, person=person)) as messages:
             async for text in messages:
                 if person:
@@ -92,6 +102,24 @@ async def _converse(
                 if person:
                     screen.aside.print()
     return content or person
+
+
+def _load_ahead(model: str) -> None:
+    """Loads what the first answer needs, and what its interruption needs, while the person types."""
+    import threading
+    from importlib import import_module
+
+    def load() -> None:
+        for module in _NEEDED_BY_A_TURN:
+            import_module(module)
+        from aivax_cli.model.tokens import TiktokenCounter, encoding_name
+        from aivax_cli.wiring import asset_store
+
+        store = asset_store()
+        if store.present(encoding_name(model)):
+            TiktokenCounter(store).count_text("warm", model)
+
+    threading.Thread(target=load, daemon=True).start()
 
 
 async def _react(chat: Chat, text: str, *, markdown: bool) -> tuple[bool, bool]:

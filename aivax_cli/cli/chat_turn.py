@@ -69,7 +69,7 @@ async def ask(chat: Chat, question: str, *, markdown: bool = True) -> ChatTurn:
     chat.add(turn)
     if turn.result is not None:
         view.close()
-    elif turn.text or turn.charges or stopped == INTERRUPTED:
+    elif turn.text or stopped == INTERRUPTED or any(charge.amount_usd != 0 for charge in turn.charges):
         view.close(note=INTERRUPTED if stopped == INTERRUPTED else "failed", charges=turn.charges)
     return turn
 

@@ -104,10 +104,10 @@ def closing_line(charges: Sequence[Charge], timing: Timing | None, *, note: str 
     """
     from rich.text import Text
 
-    line = Text(style="dim")
+    parts = [Text(part, style="dim") for part in (*_tokens(charges), *_speed(charges, timing))]
     if note:
-        line.append(f"{safe_line(note)} · ", style="not dim yellow")
-    return line.append(" · ".join([*_tokens(charges), *_speed(charges, timing)]))
+        parts.insert(0, Text(safe_line(note), style="yellow"))
+    return Text(" · ", style="dim").join(parts)
 
 
 def _tokens(charges: Sequence[Charge]) -> list[str]:

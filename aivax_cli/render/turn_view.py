@@ -114,7 +114,8 @@ class TurnView:
         if self.passages and self.text:
             self._space()
             screen.tell(Sources(self.passages, answer=self.text, root=self._root))
-        self._space()
+        if self.text:
+            self._space()
         screen.tell(
             closing_line(spent, timing, note=note or ("incomplete" if result and result.incomplete else ""))
         )
