@@ -61,6 +61,12 @@ from aivax_cli.usage.meter import Meter
 CANDIDATES_BY = "fused"
 """The ranking whose best passages a model rescores."""
 
+_LONGEST_REWRITING = 100_000
+"""Characters after which a rewrite model is no longer listened to; reasoning models write a few thousand."""
+_MOST_SEARCHES = 10
+"""Tool calls that are carried out of one message, as many as a search may have terms."""
+_LONGEST_NAME = 64
+
 _REWRITE_PARAMETERS: dict[str, JsonValue] = {"temperature": 0, "max_completion_tokens": 200}
 
 
@@ -192,6 +198,13 @@ class _Rewriting:
                     text += item.text
                 elif isinstance(item, ModelRetry):
                     yield _retrying(self.call, item)
+                elif item.broken:
+                    # The last term may be cut off, and half a question finds something else.
+                    self.problem = f"rewriting broke off ({item.broken})"
+                    return
+                if len(text) > _LONGEST_REWRITING:
+                    self.problem = f"{self.call.target.label} does not stop rewriting"
+                    return
         except TimeoutError:
             self.problem = f"{self.call.target.label} took longer than {self.timeout_s:g} s to rewrite"
             return
@@ -230,13 +243,20 @@ async def _answer(
             break
         said = progress.text.removeprefix(spoken_before).strip()
         results = []
-        for tool_call in end.tool_calls:
-            result = await _run_tool(tool_call, plan, plan.knowledge, ports, progress)
+        for number, tool_call in enumerate(end.tool_calls):
+            if number < _MOST_SEARCHES:
+                result = await _run_tool(tool_call, plan, plan.knowledge, ports, progress)
+            else:
+                result = f"The search was not run: at most {_MOST_SEARCHES} at once; put terms together."
             results.append(Message("tool", result, tool_call_id=tool_call.id))
             for event in _accounts(ports.meter, progress):
                 yield event
             yield ToolCalled(tool_call, result)
-        messages = (*messages, Message("assistant", said, tool_calls=end.tool_calls), *results)
+        # A prefill stands last until something has been said; what was said begins with it.
+        prefill = messages[-1:] if plan.gateway.prefill and not spoken_before else ()
+        before = messages[: len(messages) - len(prefill)]
+        asked = Message("assistant", said, tool_calls=end.tool_calls)
+        messages = (*before, asked, *results, *(() if progress.text else prefill))
     if not progress.text.strip():
         yield Warned(f"{plan.target.label} returned an empty answer")
 
@@ -269,7 +289,7 @@ async def _run_tool(
 ) -> str:
     """What the model gets to see for its call: numbered passages, or what was wrong with the call."""
     if call.name != SEARCH_TOOL.name:
-        return f"There is no tool named {call.name!r}; the only tool is {SEARCH_TOOL.name}."
+        return f"There is no tool named {call.name[:_LONGEST_NAME]!r}; the only tool is {SEARCH_TOOL.name}."
     try:
         terms = search_arguments(call.arguments)
     except UsageError as error:
