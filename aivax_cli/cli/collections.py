@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,11 +24,12 @@ if TYPE_CHECKING:
 collections = typer.Typer()
 
 _NUMBERS = ("documents", "chunks", "tokens", "size")
+_LINES_AT_ONCE = 200
 
 
 @group_default(collections)
 def list_collections(session: Session) -> None:
-    """List the collections; show and remove them."""
+    """List the collections; show, export and remove them."""
     from aivax_cli.gateway.workspace import find_workspace
     from aivax_cli.retrieval.management import list_collections as every
 
@@ -74,6 +78,60 @@ def remove(
         session.screen.data({"removed": removed.name, "documents": removed.documents})
     else:
         session.screen.note(f"removed {removed.name}: {removed.documents:,} documents")
+
+
+@command(collections, "export")
+def export(
+    session: Session,
+    name: Annotated[str, typer.Argument(help="The collection.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write this file instead of stdout.")
+    ] = None,
+) -> None:
+    """Write a collection as JSONL, the format that `aivax ingest FILE.jsonl` reads.
+
+    `aivax collections export kb -o kb.jsonl`
+    """
+    from aivax_cli.gateway.workspace import find_workspace
+    from aivax_cli.retrieval.exporting import export_collection
+
+    workspace = find_workspace(session.directory)
+    lines = export_collection(workspace.state_dir, name)
+    if output is None:
+        for block in _blocks(lines):
+            session.screen.write(block)
+        return
+    count = _write_file(session.directory / output, _blocks(lines))
+    if session.screen.json_output:
+        session.screen.data({"collection": name, "output": str(output), "lines": count})
+    else:
+        session.screen.note(f"wrote {output}: {count:,} lines")
+
+
+def _blocks(lines: Iterator[str]) -> Iterator[str]:
+    """Lines with their ends, some at a time."""
+    while some := list(islice(lines, _LINES_AT_ONCE)):
+        yield "\n".join(some) + "\n"
+
+
+def _write_file(path: Path, blocks: Iterator[str]) -> int:
+    """Writes a file whole or not at all; says how many lines it has."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    lines = 0
+    try:
+        with part.open("w", encoding="utf-8", newline="\n") as file:
+            for block in blocks:
+                file.write(block)
+                lines += block.count("\n")
+        part.replace(path)
+    except OSError as error:
+        raise UsageError(
+            f"{path}: cannot be written: {(error.strerror or str(error)).lower()}",
+            fix="check the folder and its permissions",
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+    return lines
 
 
 def _confirmed(summary: CollectionSummary) -> bool:

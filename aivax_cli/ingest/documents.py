@@ -8,10 +8,14 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file to read. `name` is how users see it: the posix path below the base, else the absolute one."""
+    """A file to read. `name` is how users see it: the posix path below the base, else the absolute one.
+
+    `is_import` says that it holds many documents, in JSONL.
+    """
 
     path: Path
     name: str
+    is_import: bool = False
 
 
 @dataclass(frozen=True, slots=True)

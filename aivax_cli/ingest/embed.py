@@ -61,16 +61,17 @@ class EmbeddingPass:
 
     def ensure_background(self, collection: Collection) -> None:
         """Gives a new collection the embedder's own background, so that its scores mean something at once."""
-        if collection.background is not None:
-            return
         with self._catalogue.reading() as reader:
             prior = reader.prior_background(collection.embedder.fingerprint)
+        if prior is not None and collection.background is not None:
+            return
         if prior is None:
             prior, tokens = calibration.prior(self._embedder)
             self.tokens += tokens
         with self._catalogue.writing() as writer:
             writer.set_prior_background(collection.embedder.fingerprint, prior)
-            writer.set_background(collection.id, prior, 0)
+            if collection.background is None:
+                writer.set_background(collection.id, prior, 0)
 
     def measure_background(self, collection: Collection) -> None:
         """Measures the cosine of unrelated texts when the collection has outgrown the last measurement."""

@@ -18,6 +18,7 @@ LARGE_TOKENS: Final = 1_500
 
 _WORDS: Final = {
     "small": ("chunk under {small} tokens", "chunks under {small} tokens"),
+    "short": ("document under {small} tokens", "documents under {small} tokens"),
     "large": ("document over {large} tokens", "documents over {large} tokens"),
     "empty": ("file without any text", "files without any text"),
     "double": (
@@ -51,10 +52,12 @@ class Findings:
         if not chunks:
             self.add("empty", document)
 
-    def size(self, document: str, tokens: int) -> None:
+    def length(self, document: str, tokens: int) -> None:
         """Looks at the length of a document that should be one piece of knowledge."""
         if tokens > LARGE_TOKENS:
             self.add("large", f"{document}, {tokens:,} tokens")
+        elif tokens < SMALL_TOKENS:
+            self.add("short", f"{document}, {tokens} tokens")
 
     def notices(self, collection: str) -> list[Notice]:
         """A line for each kind that occurred."""

@@ -22,6 +22,7 @@ from aivax_cli.core.errors import IngestError
 from aivax_cli.ingest.chunking import MAX_TOKENS
 from aivax_cli.ingest.documents import Found, Skipped
 from aivax_cli.ingest.embed import EmbeddingPass
+from aivax_cli.ingest.importing import Import
 from aivax_cli.ingest.progress import IngestSummary, Notice, Phase, Progress
 from aivax_cli.ingest.shelf import Shelf, Tally
 from aivax_cli.ingest.walk import MAX_BYTES, walk
@@ -121,7 +122,7 @@ class _Run:
         collection = self._collection()
         self._read(collection)
         self._begin("embedding")
-        embedding = self._embed(collection)
+        embedding = self._embed(self._again())
         self._begin("indexing")
         with self.catalogue.writing() as writer:
             writer.drop_unused_vectors(collection.id)
@@ -205,6 +206,7 @@ class _Run:
         )
         self.files_total = sum(isinstance(item, Found) for item in self.items)
         seen: set[int] = set()
+        imported: set[str] = set()
         passed_over: list[str] = []
         for item in self.items:
             if isinstance(item, Skipped):
@@ -212,13 +214,27 @@ class _Run:
                 passed_over.append(item.name)
                 continue
             self._tell(item.name)
-            document_id = shelf.file(item)
-            if document_id is not None:
+            if shelf.is_import(item):
+                imported.add(item.name)
+                Import(shelf, item, request.keep_missing, self._tell).run()
+            elif (document_id := shelf.file(item)) is not None:
                 seen.add(document_id)
             self.files_done += 1
         self._tell()
         if not request.keep_missing:
             self._remove_gone(collection, seen, passed_over)
+            self._remove_gone_imports(collection, imported, passed_over)
+
+    def _remove_gone_imports(self, collection: Collection, seen: set[str], passed_over: list[str]) -> None:
+        """Removes the documents of JSONL files below the ingested paths that the walk did not meet."""
+        roots = [root_name(path, self.request.base) for path in self.request.paths]
+        with self.catalogue.writing() as writer:
+            for name in writer.import_sources(collection.id):
+                if name not in seen and _is_below(name, roots) and not _is_below(name, passed_over):
+                    gone = writer.imported_from(collection.id, name)
+                    writer.remove_documents(collection.id, gone)
+                    writer.reopen_import(collection.id, name)
+                    self.tally.removed += len(gone)
 
     def _remove_gone(self, collection: Collection, seen: set[int], passed_over: list[str]) -> None:
         """Removes documents below the ingested paths that the walk did not meet.

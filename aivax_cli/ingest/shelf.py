@@ -13,6 +13,7 @@ from aivax_cli.ingest import readers
 from aivax_cli.ingest.chunking import Chunker, cutting
 from aivax_cli.ingest.documents import Chunk, Document, Found
 from aivax_cli.ingest.findings import Findings
+from aivax_cli.ingest.jsonl import SUFFIX
 from aivax_cli.ingest.progress import Notice
 from aivax_cli.retrieval.catalogue import Catalogue
 from aivax_cli.retrieval.records import Collection, FileStamp, NewChunk, NewDocument, StoredDocument
@@ -59,6 +60,13 @@ class Shelf:
     @property
     def cutting(self) -> str:
         return cutting(self.chunk_tokens)
+
+    def is_import(self, found: Found) -> bool:
+        """Whether a file is documents in JSONL: also one that was until now, and whose first line broke."""
+        if found.is_import or found.path.suffix.lower() != SUFFIX:
+            return found.is_import
+        with self.catalogue.reading() as reader:
+            return bool(reader.imported_from(self.collection.id, found.name))
 
     def file(self, found: Found) -> int | None:
         """Brings one file up to date; gives its document's id, None when there is none."""

@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from aivax_cli.core.errors import IngestError
 from aivax_cli.ingest.documents import Found, Skipped
 from aivax_cli.ingest.ignoring import IgnoreRules, Patterns
+from aivax_cli.ingest.jsonl import is_import
 from aivax_cli.ingest.sniffing import why_not_text
 from aivax_cli.ingest.supported import CONVERTED, kind_of
 
@@ -204,6 +205,8 @@ def _looked_at(found: Found, max_bytes: int) -> Found | Skipped:
                 return Skipped(found.name, reason)
         if status.st_size == 0:
             return Skipped(found.name, "empty")
+        if is_import(found.path):  # read line by line, whatever its size
+            return replace(found, is_import=True)
         if status.st_size > max_bytes:
             return Skipped(
                 found.name,

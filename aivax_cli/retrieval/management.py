@@ -26,7 +26,7 @@ def list_collections(directory: Path) -> list[CollectionSummary]:
 
 def show_collection(directory: Path, name: str) -> tuple[CollectionSummary, list[DocumentSummary]]:
     """One collection and its documents. Raises NotFoundError with the nearest name."""
-    catalogue = _existing(directory, name)
+    catalogue = existing(directory, name)
     try:
         with catalogue.reading() as reader:
             collection = find_collection(reader, name)
@@ -41,7 +41,7 @@ def remove_collection(directory: Path, name: str, *, wait_s: float | None = None
     Documents on disk are not touched. Raises NotFoundError, and IngestError when another process writes for
     longer than `wait_s` seconds.
     """
-    _existing(directory, name).close()
+    existing(directory, name).close()
     with write_lock(directory, purpose=f"removing '{name}'", wait_s=wait_s):
         catalogue = Catalogue.create(directory)
         try:
@@ -58,7 +58,8 @@ def remove_collection(directory: Path, name: str, *, wait_s: float | None = None
     return summary
 
 
-def _existing(directory: Path, name: str) -> Catalogue:
+def existing(directory: Path, name: str) -> Catalogue:
+    """The workspace's catalogue, for reading; the caller closes it. Raises NotFoundError without one."""
     catalogue = Catalogue.open(directory)
     if catalogue is None:
         raise NotFoundError(

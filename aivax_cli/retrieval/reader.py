@@ -14,6 +14,7 @@ from aivax_cli.retrieval.records import (
     CollectionSummary,
     DocumentSummary,
     EmbedderTag,
+    ExportRow,
     FileStamp,
     Labels,
     PendingChunk,
@@ -27,8 +28,8 @@ SQL_VARIABLES = 500
 """Values in one `IN (…)`; SQLite allows 999 in its oldest builds."""
 
 _COLLECTION = """SELECT id, name, embedder, fingerprint, dimension, analyzer, chunks, background,
-    background_chunks, generation, snapshot, snapshot_last, snapshot_vectors, created_at, updated_at
-    FROM collections"""
+    background_chunks, generation, snapshot, snapshot_last, snapshot_vectors, created_at, updated_at,
+    background_generation FROM collections"""
 _DOCUMENT = """SELECT id, name, title, kind, content_hash, size, mtime_ns, ctime_ns, checked_ns, state,
     cutting, source, ref, tags, meta FROM documents"""
 _CHUNK = """SELECT c.id, coalesce(d.part_of, d.name), c.ordinal, c.text, c.heading, c.first_line, c.last_line,
@@ -118,6 +119,33 @@ class Reader:
                 "SELECT id, name FROM documents WHERE collection_id = ? AND source = ''", (collection_id,)
             )
         )
+
+    def export_rows(self, collection_id: int) -> Iterator[ExportRow]:
+        """What an export writes, in the order in which chunks were stored: each chunk of a file, and each
+        imported document once, with its whole text."""
+        rows = self._db.execute(
+            "SELECT d.name, d.kind, c.ordinal, coalesce(d.body, c.text), c.heading, c.first_line, "
+            "c.last_line, c.page, d.ref, d.tags, d.meta, d.part_of, d.part "
+            "FROM chunks c JOIN documents d ON d.id = c.document_id "
+            "WHERE c.collection_id = ? AND (c.ordinal = 0 OR d.kind <> 'document') ORDER BY c.id",
+            (collection_id,),
+        )
+        for row in rows:
+            yield ExportRow(
+                row[0],
+                row[1],
+                row[2],
+                row[3],
+                row[4],
+                row[5],
+                row[6],
+                row[7],
+                row[8],
+                tuple(json.loads(row[9])),
+                row[10],
+                row[11],
+                row[12],
+            )
 
     def twin(self, collection_id: int, content_hash: bytes, name: str) -> str | None:
         """A document of the same content and another name."""

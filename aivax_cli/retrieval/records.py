@@ -22,7 +22,8 @@ class EmbedderTag:
 class Collection:
     """A collection's row.
 
-    `background` is the cosine of unrelated texts, None until it was measured, at `background_chunks` chunks.
+    `background` is the cosine of unrelated texts, None until it was measured, at `background_chunks` chunks;
+    the collection then had the generation `background_generation`.
     `generation` grows with every change that a search could notice.
     `snapshot` names the folder of the Chroma index; it holds `snapshot_vectors` vectors, those with ids up to
     `snapshot_last`.
@@ -41,6 +42,7 @@ class Collection:
     snapshot_vectors: int
     created_at: float
     updated_at: float
+    background_generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,25 @@ class StoredChunk:
     part_of: str | None = None
     ref: str = ""
     meta: str = "{}"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRow:
+    """A chunk of a file, or the whole of an imported document, with what an export says of it."""
+
+    document: str
+    kind: str
+    ordinal: int
+    text: str
+    heading: str
+    first_line: int | None
+    last_line: int | None
+    page: int | None
+    ref: str
+    tags: tuple[str, ...]
+    meta: str
+    part_of: str | None
+    part: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from pathlib import Path
 from aivax_cli.core.errors import AivaxError, IngestError, KnowledgeError
 from aivax_cli.retrieval import lexical
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Kept in `PRAGMA user_version`."""
 
 PAGE_BYTES = 16_384
@@ -127,6 +127,7 @@ CREATE TABLE imports (
     PRIMARY KEY (collection_id, name)
 ) WITHOUT ROWID;
 """,
+    2: "ALTER TABLE collections ADD COLUMN background_generation INTEGER NOT NULL DEFAULT 0;",
 }
 """What makes each version the next one. Quick whatever the catalogue's size: no row is rewritten."""
 

@@ -290,5 +290,7 @@ def _select(found: Iterator[tuple[StoredChunk, str, float]], limits: RetrievalLi
 
 def _passage(chunk: StoredChunk, collection: str, value: float, rank: int) -> Passage:
     source = Source(collection, chunk.document, chunk.heading, chunk.first_line, chunk.last_line, chunk.page)
-    name = f"{collection}/{chunk.document}#{chunk.ordinal}"
+    # An exported part's own name holds its number already.
+    number = "" if chunk.part_of is not None and chunk.ordinal == 0 else f"#{chunk.ordinal}"
+    name = f"{collection}/{chunk.row_name}{number}"
     return Passage(name, chunk.text, source, value, rank, chunk.tokens)

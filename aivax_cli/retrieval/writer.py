@@ -96,6 +96,9 @@ class Writer(Reader):
             (background, chunks, collection_id),
         )
         self._changed(collection_id)
+        self._db.execute(
+            "UPDATE collections SET background_generation = generation WHERE id = ?", (collection_id,)
+        )
 
     def set_prior_background(self, fingerprint: str, background: float) -> None:
         """Stores an embedder's own cosine of unrelated texts."""
