@@ -164,22 +164,27 @@ class Meter:
         if progress.settled:
             return
         progress.settled = True
-        usage = self._estimate(call, progress.text, ())
         label = call.target.label
+        again: KeyboardInterrupt | None = None
+        try:
+            usage = self._estimate(call, progress.text, ())
+        except KeyboardInterrupt as stop:
+            # Pressed again while the encoding's tables load: what was spent is kept all the same.
+            again, usage = stop, _rough_usage(call, progress.text, ())
         self._keep(charges(call.purpose, usage, self._prices.prices(call.target), label), label)
+        if again is not None:
+            raise again
 
     def _estimate(self, call: ModelCall, text: Iterable[str], tool_calls: Sequence[ToolCall]) -> TokenUsage:
         model = call.target.name
-        tools = "".join(f"{tool.name}{tool.description}{json.dumps(tool.schema)}" for tool in call.tools)
-        answer = "".join(text) + "".join(made.name + made.arguments for made in tool_calls)
+        tools, answer = _tools_text(call), _answer_text(text, tool_calls)
         try:
             sent = self._counter.count_messages(call.messages, model)
             sent += self._counter.count_text(tools, model) if tools else 0
             came = self._counter.count_text(answer, model) if answer else 0
         except AivaxError as error:
             self._warn(f"tokens are estimated from characters: {error}")
-            sent = _by_length(tools + "".join(message.content for message in call.messages))
-            came = _by_length(answer)
+            return _rough_usage(call, text, tool_calls)
         return TokenUsage(sent, 0, came, estimated=True)
 
     def _keep(self, lines: Sequence[Charge], model: str) -> None:
@@ -197,6 +202,20 @@ def _served_label(call: ModelCall, served: str) -> str:
     """The label of the model that answered: its own if it is `@provider/name`, else the one asked for."""
     provider, _ = split_label(served)
     return served if provider else call.target.label
+
+
+def _rough_usage(call: ModelCall, text: Iterable[str], tool_calls: Sequence[ToolCall]) -> TokenUsage:
+    """What was sent and what came, estimated from characters alone."""
+    sent = _by_length(_tools_text(call) + "".join(message.content for message in call.messages))
+    return TokenUsage(sent, 0, _by_length(_answer_text(text, tool_calls)), estimated=True)
+
+
+def _tools_text(call: ModelCall) -> str:
+    return "".join(f"{tool.name}{tool.description}{json.dumps(tool.schema)}" for tool in call.tools)
+
+
+def _answer_text(text: Iterable[str], tool_calls: Sequence[ToolCall]) -> str:
+    return "".join(text) + "".join(made.name + made.arguments for made in tool_calls)
 
 
 def _by_length(text: str) -> int:
