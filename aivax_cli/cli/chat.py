@@ -11,8 +11,6 @@ from aivax_cli.cli.command import Session
 from aivax_cli.core.errors import AivaxError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
     from aivax_cli.cli.chat_state import Chat
     from aivax_cli.gateway.workspace import LoadedGateway, Workspace
 
@@ -78,30 +76,62 @@ async def _converse(
     session: Session, workspace: Workspace, gateway: LoadedGateway, *, markdown: bool
 ) -> bool:
     """Holds the conversation; returns whether a script that held it may be content."""
-    from contextlib import aclosing
-
     from aivax_cli.cli.chat_state import Chat
     from aivax_cli.wiring import download_progress, open_gateway
 
     screen = session.screen
-    person = sys.stdin.isatty() and screen.interactive
-    content = True
     async with open_gateway(workspace, gateway, on_download=download_progress(screen.note)) as runtime:
         chat = Chat(screen, workspace, runtime, session.directory)
-        if person:
-            screen.note(f"{_described(chat)} · /help lists commands, Ctrl-D leaves")
-            _load_ahead(chat.model)
-        async with aclosing(_messages(chat, person=person)) as messages:
+        if sys.stdin.isatty() and screen.interactive:
+            await _with_person(chat, markdown=markdown)
+            return True
+        return await _with_script(chat, markdown=markdown)
+
+
+async def _with_person(chat: Chat, *, markdown: bool) -> None:
+    from contextlib import aclosing
+
+    from aivax_cli.cli.chat_commands import completions
+    from aivax_cli.cli.chat_input import prompted_messages
+    from aivax_cli.cli.chat_turn import on_interrupt
+
+    chat.screen.note(f"{_described(chat)} · /help lists commands, Ctrl-D leaves")
+    _load_ahead(chat.model)
+    typed = prompted_messages(
+        chat.screen,
+        history_file=chat.workspace.state_dir / "chat_history",
+        choices=completions(chat),
+        toolbar=lambda: _toolbar(chat),
+    )
+    # Ctrl-C pressed once too often, between an answer and the prompt, must not end the chat.
+    with on_interrupt(_nothing):
+        async with aclosing(typed) as messages:
             async for text in messages:
-                if person:
-                    screen.aside.print()
-                fine, leave = await _react(chat, text, markdown=markdown)
-                content = content and fine
+                chat.screen.aside.print()
+                _, leave = await _react(chat, text, markdown=markdown)
                 if leave:
-                    break
-                if person:
-                    screen.aside.print()
-    return content or person
+                    return
+                chat.screen.aside.print()
+
+
+async def _with_script(chat: Chat, *, markdown: bool) -> bool:
+    """Returns whether everything went well."""
+    from contextlib import aclosing
+
+    from aivax_cli.cli.chat_input import piped_messages
+
+    content = True
+    async with aclosing(piped_messages(chat.screen)) as messages:
+        async for text in messages:
+            fine, leave = await _react(chat, text, markdown=markdown)
+            content = content and fine
+            if leave:
+                break
+    return content
+
+
+def _nothing() -> None:
+    return None
 
 
 def _load_ahead(model: str) -> None:
@@ -146,20 +176,6 @@ async def _react(chat: Chat, text: str, *, markdown: bool) -> tuple[bool, bool]:
 
         chat.screen.data(turn_object(turn.result))
     return turn.result is not None and turn.result.incomplete is None, False
-
-
-def _messages(chat: Chat, *, person: bool) -> AsyncGenerator[str, None]:
-    from aivax_cli.cli.chat_commands import completions
-    from aivax_cli.cli.chat_input import piped_messages, prompted_messages
-
-    if not person:
-        return piped_messages(chat.screen)
-    return prompted_messages(
-        chat.screen,
-        history_file=chat.workspace.state_dir / "chat_history",
-        choices=completions(chat),
-        toolbar=lambda: _toolbar(chat),
-    )
 
 
 def _described(chat: Chat) -> str:

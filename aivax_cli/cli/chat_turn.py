@@ -29,7 +29,7 @@ async def interruptible(work: Coroutine[object, object, T]) -> T:
     """Runs the work; Ctrl-C cancels it and raises InterruptedWork, at the latest after a moment of grace."""
     task = asyncio.ensure_future(work)
     stop = asyncio.Event()
-    with _on_interrupt(stop.set):
+    with on_interrupt(stop.set):
         waiting = asyncio.ensure_future(stop.wait())
         try:
             await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -45,7 +45,7 @@ async def interruptible(work: Coroutine[object, object, T]) -> T:
 
 
 @contextmanager
-def _on_interrupt(act: Callable[[], None]) -> Iterator[None]:
+def on_interrupt(act: Callable[[], None]) -> Iterator[None]:
     """Ctrl-C calls `act` on the event loop, instead of raising KeyboardInterrupt somewhere."""
     loop = asyncio.get_running_loop()
     before = signal.getsignal(signal.SIGINT)

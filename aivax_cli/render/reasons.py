@@ -36,7 +36,7 @@ def reasons(
     if sent is None:
         return
     yield ""
-    yield _heading("Sent", f"{len(sent)} messages")
+    yield _heading("Sent", f"{len(sent)} message{'' if len(sent) == 1 else 's'}")
     for message in sent:
         yield Text(_label(message), style="cyan")
         yield Text(safe_text(message.content).rstrip("\n"))

@@ -121,6 +121,19 @@ def test_ctrl_c_brings_the_prompt_back_at_once(start: Start, upstream: Upstream)
     assert chat.wait_for("interrupted", count=2) < 1.0
 
 
+def test_ctrl_c_pressed_too_often_does_not_end_the_chat(start: Start, upstream: Upstream) -> None:
+    upstream.answers(stalling("Half"), says("Whole."))
+    chat = start().type(f"One{ENTER}")
+    chat.wait_for("Half")
+    for _ in range(12):
+        chat.type(CTRL_C)
+        time.sleep(0.03)
+    chat.wait_for("interrupted")
+    chat.wait_for_prompt()
+    chat.enter("Still there?")
+    assert "Whole." in chat.lines
+
+
 def test_ctrl_c_at_the_prompt_says_how_to_leave(start: Start) -> None:
     chat = start().type(CTRL_C)
     chat.wait_for("Ctrl-D or /exit leaves")
@@ -268,7 +281,7 @@ def test_cost_shows_the_table_and_the_sum_of_the_chat(start: Start, upstream: Up
 
 def test_why_shows_what_was_sent(start: Start) -> None:
     chat = start().enter("Why, though?").enter("/why")
-    sent = chat.lines[chat.lines.index("Sent  1 messages") :]
+    sent = chat.lines[chat.lines.index("Sent  1 message") :]
     assert sent[1:3] == ["[user]", "Why, though?"]
 
 
