@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 By = Literal["day", "gateway", "model", "sku"]
 
+_INGEST = "(ingest)"
+"""What stands for the gateway of charges that no gateway made."""
+
 _SPANS = {"h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -120,7 +123,7 @@ def _table(by: By, rows: Sequence[UsageRow], total: UsageRow) -> Table:
             no_wrap=True,
         )
     for row in rows:
-        cells = [escape(row.key), f"{row.turns:,}", f"{row.tokens:,}", _cost(row)]
+        cells = [escape(row.key or _INGEST), f"{row.turns:,}", f"{row.tokens:,}", _cost(row)]
         if unpriced:
             cells.append(f"{row.unpriced_tokens:,}" if row.unpriced_tokens else "")
         table.add_row(*cells)
