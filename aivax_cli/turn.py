@@ -332,7 +332,8 @@ async def retrieve(
         most = max(knowledge.top, reranker.candidates)
         limits = replace(limits, top=most, reranker=CANDIDATES_BY, max_tokens=None)
     found = await ports.retriever.retrieve(terms, limits)
-    ports.meter.embedding(EMBED_QUERY_SKU, found.embedding_tokens, found.embedder)
+    for use in found.embeddings:
+        ports.meter.embedding(EMBED_QUERY_SKU, use.tokens, use.embedder, use.prices)
     if reranker is None:
         return found.passages
     ordered = await rerank(reranker, "\n".join(terms), found.passages, ports.meter, ports.rerank_endpoint)

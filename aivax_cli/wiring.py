@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from aivax_cli.core.errors import UsageError
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from aivax_cli.core.events import Event
     from aivax_cli.core.ports import ChatModel, Ledger, PriceBook, Retriever, TokenCounter
     from aivax_cli.core.types import Charge, Conversation, ModelTarget, Retrieval
-    from aivax_cli.gateway.definition import Gateway
+    from aivax_cli.gateway.definition import EmbedderModel, Gateway
     from aivax_cli.gateway.workspace import LoadedGateway, Workspace
     from aivax_cli.model.local import LocalEngine
     from aivax_cli.reranking import RerankPlan
@@ -47,11 +47,102 @@ def built_in_embedder(store: AssetStore) -> Embedder:
     return E5Embedder.from_store(store)
 
 
-def knowledge_base(workspace: Workspace, store: AssetStore) -> KnowledgeBase:
-    """The workspace's collections, for searching. The caller closes it."""
+def collection_embedder(
+    workspace: Workspace, name: str, store: AssetStore, environ: Mapping[str, str] = os.environ
+) -> Embedder:
+    """The embedder that a collection's file names. Nothing is loaded or called before the first text.
+
+    Raises DefinitionError when the file is wrong, UsageError or NotFoundError when its model is unknown.
+    """
+    given = workspace.collection_definition(name).embedder
+    if isinstance(given, str):
+        return built_in_embedder(store)
+    return _remote_embedder(workspace, name, given, environ)
+
+
+def _remote_embedder(
+    workspace: Workspace, name: str, given: EmbedderModel, environ: Mapping[str, str]
+) -> Embedder:
+    from aivax_cli.gateway.providers import resolve_model
+    from aivax_cli.ingest.tokens import estimate_tokens
+    from aivax_cli.model.embeddings import HttpEmbeddingEndpoint
+    from aivax_cli.model.posting import Patience
+    from aivax_cli.retrieval.embedding.remote import EmbeddingModel, RemoteEmbedder
+    from aivax_cli.usage.price_book import GenaiPriceBook
+    from aivax_cli.usage.pricing import reading_prices
+
+    target = resolve_model(given.model, workspace.providers())
+    if given.price is not None:
+        target = replace(target, free=False, prices=reading_prices(given.price))
+    model = EmbeddingModel(
+        target.label,
+        target.base_url,
+        target.name,
+        given.dimensions,
+        given.query_prefix,
+        given.passage_prefix,
+    )
+    patience = Patience(read_s=given.timeout_s)
+    return RemoteEmbedder(
+        model,
+        HttpEmbeddingEndpoint(target, environ, dimensions=given.dimensions, patience=patience),
+        count_tokens=estimate_tokens,
+        prices=lambda: GenaiPriceBook().input_prices(target),
+        batch=given.batch,
+        dimension=_indexed_dimension(workspace, name, model.fingerprint),
+    )
+
+
+def _indexed_dimension(workspace: Workspace, name: str, fingerprint: str) -> int | None:
+    """The dimension of a collection's vectors, when that embedder made them."""
+    from aivax_cli.retrieval.catalogue import Catalogue
+
+    catalogue = Catalogue.open(workspace.state_dir)
+    if catalogue is None:
+        return None
+    try:
+        with catalogue.reading() as reader:
+            found = reader.collection(name)
+    finally:
+        catalogue.close()
+    return found.embedder.dimension if found and found.embedder.fingerprint == fingerprint else None
+
+
+def indexing_embedder(
+    workspace: Workspace,
+    name: str,
+    store: AssetStore,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    on_problem: Callable[[str], None],
+) -> Embedder:
+    """The same for filling a collection: what it reads is charged as it goes.
+
+    `on_problem` is told once when the ledger cannot be written. Raises as `collection_embedder` does.
+    """
+    from aivax_cli.gateway.ids import new_id
+    from aivax_cli.usage.indexing import ChargedEmbedder
+
+    embedder = collection_embedder(workspace, name, store, environ)
+    return ChargedEmbedder(embedder, ledger(workspace), turn_id=new_id(), on_problem=on_problem)
+
+
+def knowledge_base(
+    workspace: Workspace, store: AssetStore, environ: Mapping[str, str] = os.environ
+) -> KnowledgeBase:
+    """The workspace's collections, for searching, each with its own embedder. The caller closes it."""
     from aivax_cli.retrieval.search import KnowledgeBase
 
-    return KnowledgeBase(workspace.state_dir, built_in_embedder(store))
+    built_in = built_in_embedder(store)  # one for all: its weights are loaded once
+    own: dict[str, Embedder] = {}
+
+    def embedder(name: str) -> Embedder:
+        if name not in own:
+            found = collection_embedder(workspace, name, store, environ)
+            own[name] = built_in if found.fingerprint == built_in.fingerprint else found
+        return own[name]
+
+    return KnowledgeBase(workspace.state_dir, embedder)
 
 
 def ledger(workspace: Workspace) -> Ledger:
@@ -224,7 +315,7 @@ async def open_gateway(
     async with AsyncExitStack() as stack:
         engine = stack.enter_context(local_engine(store, environ))
         chat = await stack.enter_async_context(HttpChatModel(environ, local=engine))
-        base = knowledge_base(workspace, store)
+        base = knowledge_base(workspace, store, environ)
         stack.callback(base.close)
         yield GatewayRuntime(
             gateway,

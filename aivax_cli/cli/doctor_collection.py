@@ -11,7 +11,6 @@ from aivax_cli.core.errors import AivaxError, NotFoundError
 
 if TYPE_CHECKING:
     from aivax_cli.gateway.workspace import Workspace
-    from aivax_cli.ingest.repair import Repair
     from aivax_cli.retrieval.catalogue import Catalogue
     from aivax_cli.retrieval.verification import Problem, Verified
 
@@ -42,13 +41,13 @@ def repair_collection(workspace: Workspace, name: str, note: Callable[[str], Non
     `note` is told what is waited for. Raises as `ingest.repair.repair` does.
     """
     from aivax_cli.ingest.repair import repair
-    from aivax_cli.wiring import asset_store, built_in_embedder, download_progress
+    from aivax_cli.wiring import asset_store, download_progress, indexing_embedder
 
     catalogue = _open(workspace, name)
     try:
-        embedder = built_in_embedder(asset_store(on_progress=download_progress(note)))
+        store = asset_store(on_progress=download_progress(note))
+        embedder = indexing_embedder(workspace, name, store, on_problem=note)
         done = repair(workspace.state_dir, name, embedder, on_wait=note)
-        _charge(workspace, done, embedder.name)
         left = {problem.detail for problem in done.after.problems}
         for problem in done.before:
             if problem.detail not in left:
@@ -103,15 +102,3 @@ def _fix(workspace: Workspace, name: str, problem: Problem, sources: tuple[str, 
     if problem.remedy == "ingest":
         return ingest
     return f"delete {workspace.state_dir / 'catalogue.db'}, then: {ingest}"
-
-
-def _charge(workspace: Workspace, done: Repair, embedder: str) -> None:
-    """Writes what was embedded into the ledger, as an ingest does."""
-    from aivax_cli.core.types import EMBED_INDEX_SKU
-    from aivax_cli.gateway.ids import new_id
-    from aivax_cli.usage.pricing import FREE, embedding_charge
-    from aivax_cli.wiring import ledger
-
-    if done.embedding_tokens:
-        charge = embedding_charge(EMBED_INDEX_SKU, done.embedding_tokens, embedder, FREE)
-        ledger(workspace).record([charge], turn_id=new_id(), gateway="", model=embedder)

@@ -72,13 +72,14 @@ def _collection(
     patient: Patient, workspace: Workspace, collection: Collection, summary: CollectionSummary
 ) -> Finding:
     from aivax_cli.retrieval.search import other_embedder
-    from aivax_cli.wiring import asset_store, built_in_embedder
+    from aivax_cli.wiring import asset_store, collection_embedder
 
     told = (
         f"{summary.name}: {counted(summary.documents, 'document')}, {counted(summary.chunks, 'chunk')},"
         f" embedded by {summary.embedder}"
     )
-    embedder = built_in_embedder(asset_store(patient.environ))
+    store = asset_store(patient.environ)
+    embedder = collection_embedder(workspace, collection.name, store, patient.environ)
     if collection.embedder.fingerprint != embedder.fingerprint:
         fault = other_embedder(collection, summary.sources, embedder.name)
         return error(fault.message, fault.fix)

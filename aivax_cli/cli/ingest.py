@@ -90,18 +90,15 @@ def _sources(session: Session, workspace: Workspace, name: str, given: list[Path
 def _run(
     session: Session, workspace: Workspace, request: IngestRequest, *, wait_s: float | None
 ) -> IngestSummary:
-    from aivax_cli.core.types import EMBED_INDEX_SKU
-    from aivax_cli.gateway.ids import new_id
     from aivax_cli.ingest.run import ingest as run_ingest
     from aivax_cli.render.ingest_view import IngestProgress
-    from aivax_cli.usage.pricing import FREE, embedding_charge
-    from aivax_cli.wiring import asset_store, built_in_embedder, download_progress, ledger
+    from aivax_cli.wiring import asset_store, download_progress, indexing_embedder
 
     screen = session.screen
     with IngestProgress(screen) as progress:
         store = asset_store(on_progress=download_progress(progress.note))
-        embedder = built_in_embedder(store)
-        summary = run_ingest(
+        embedder = indexing_embedder(workspace, request.collection, store, on_problem=screen.warn)
+        return run_ingest(
             request,
             workspace.state_dir,
             embedder,
@@ -109,10 +106,6 @@ def _run(
             on_wait=progress.note,
             wait_s=wait_s,
         )
-    if summary.embedding_tokens:
-        charge = embedding_charge(EMBED_INDEX_SKU, summary.embedding_tokens, summary.embedder, FREE)
-        ledger(workspace).record([charge], turn_id=new_id(), gateway="", model=summary.embedder)
-    return summary
 
 
 def _report(session: Session, summary: IngestSummary) -> None:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from aivax_cli.core.types import (
     Charge,
+    EmbeddingAnswer,
     Message,
     ModelCall,
     ModelItem,
@@ -27,6 +28,14 @@ class ChatModel(Protocol):
         Raises ModelError or KeyMissingError before the first text; never after it.
         Closing the generator ends the upstream request.
         """
+        ...
+
+
+class EmbeddingEndpoint(Protocol):
+    """A way to call a model that turns texts into vectors. May be shared by threads."""
+
+    def embed(self, texts: Sequence[str]) -> EmbeddingAnswer:
+        """The texts' vectors, from one request. Blocks. Raises ModelError or KeyMissingError."""
         ...
 
 

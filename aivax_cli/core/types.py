@@ -102,14 +102,13 @@ class RetrievalLimits:
 
 @dataclass(frozen=True, slots=True)
 class Retrieval:
-    """Passages best first, the tokens that embedding the terms took, and whose embedder it was.
+    """Passages best first, and what embedding the terms took: an entry for each embedder that was asked.
 
     `problems` are faults that were got over, a line each.
     """
 
     passages: tuple[Passage, ...]
-    embedding_tokens: int = 0
-    embedder: str = ""
+    embeddings: tuple[EmbeddingUse, ...] = ()
     problems: tuple[str, ...] = ()
 
 
@@ -147,6 +146,9 @@ class Prices:
     input_usd: Decimal
     output_usd: Decimal
     cached_input_usd: Decimal | None = None
+
+
+FREE = Prices(Decimal(0), Decimal(0), Decimal(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +247,26 @@ class Timing:
     total_s: float
     first_token_s: float | None
     answering_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingUse:
+    """Tokens that an embedder read, and its prices; None: nobody has said what they are."""
+
+    embedder: str
+    tokens: int
+    prices: Prices | None
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingAnswer:
+    """An endpoint's vectors of some texts, in their order: float32, little-endian, not normalised.
+
+    `tokens` is what the endpoint says it read, None when it does not say.
+    """
+
+    vectors: tuple[bytes, ...]
+    tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

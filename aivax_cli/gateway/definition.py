@@ -306,6 +306,35 @@ class Gateway(Definition):
         return f"{self.name}:{self.id[-4:]}"
 
 
+class EmbedderModel(Definition):
+    """An embedding model behind an endpoint that speaks OpenAI's `/embeddings`."""
+
+    model: ModelRef
+    """`@provider/name`, or an inline endpoint."""
+    dimensions: Annotated[int, Field(ge=1, le=65536)] | None = None
+    """The length of vector to ask for, where the model offers several."""
+    query_prefix: str = ""
+    """Text put before every question, for models that were trained with one."""
+    passage_prefix: str = ""
+    """Text put before every chunk, likewise."""
+    batch: Annotated[int, Field(ge=1, le=2048)] = 32
+    """The most texts in one request."""
+    timeout_s: Annotated[float, Field(gt=0)] = 120.0
+    """After this many seconds without a byte a request counts as failed, and is tried again."""
+    price: Usd | None = None
+    """USD per million tokens. Wins over the built-in price table."""
+
+
+EmbedderRef = Annotated[
+    Annotated[Literal["multilingual-e5-small"], Tag("<text>")] | Annotated[EmbedderModel, Tag("<mapping>")],
+    Discriminator(
+        _text_or_mapping,
+        custom_error_type="embedder_form",
+        custom_error_message="must be multilingual-e5-small, or a mapping with model",
+    ),
+]
+
+
 class Collection(Definition):
     """Documents that are searched together. The file is optional: `collections/NAME.yaml`."""
 
@@ -318,8 +347,8 @@ class Collection(Definition):
     workspace."""
     context: str | None = None
     """Text added to the system message of every gateway that uses the collection."""
-    embedder: Literal["multilingual-e5-small"] = "multilingual-e5-small"
-    """The embedding model. Changing it means ingesting anew."""
+    embedder: EmbedderRef = "multilingual-e5-small"
+    """The embedding model: the built-in one, or one behind an endpoint. Changing it means ingesting anew."""
     chunk_tokens: Annotated[int, Field(ge=32, le=480)] = 256
     """The most tokens in one chunk, counted by the embedder's tokenizer. Changing it re-cuts every file."""
 

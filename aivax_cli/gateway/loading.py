@@ -74,7 +74,10 @@ def read_gateway(
     definition, problems = _validate(tree, Gateway, "gateway")
     troubles += problems
     troubles += _both_instructions(tree)
-    troubles += _unknown_models(tree, providers)
+    pool = tree.at(("rewrite", "models"))
+    rewriters = [("rewrite", "models", i) for i in range(len(pool) if isinstance(pool, list) else 0)]
+    models: list[FieldPath] = [("model",), ("knowledge", "rerank", "model"), *rewriters]
+    troubles += _unknown_models(tree, providers, models)
     instructions, instructions_path, trouble = _instructions(file, tree, root)
     if trouble:
         troubles.append(trouble)
@@ -84,16 +87,26 @@ def read_gateway(
     )
 
 
-def read_collection(file: Path, *, start: Path) -> Reading[Collection]:
-    """Reads a collection's definition; its name, when given, is the file's."""
+def read_collection(
+    file: Path, *, start: Path, providers: Mapping[str, Provider] | None = None
+) -> Reading[Collection]:
+    """Reads a collection's definition; its name, when given, is the file's.
+
+    Without `providers` no provider is called unknown.
+    """
     reading = _plain(file, start, Collection, "collection")
+    if reading.tree is None:
+        return reading
+    troubles = _unknown_models(reading.tree, providers, [("embedder", "model")])
     name = reading.claim("name")
-    if reading.tree is not None and name is not None and name != file.stem:
+    if name is not None and name != file.stem:
         problem = f"must be the file's own name, '{file.stem}', or left out"
-        fault = Fault(reading.shown_as, reading.tree.line(("name",)), "name", problem)
-        faults = tuple(sorted((*reading.faults, fault), key=lambda each: each.line))
-        return Reading(file, reading.shown_as, None, reading.tree, faults)
-    return reading
+        troubles.append(Trouble(reading.tree.line(("name",)), ("name",), problem))
+    if not troubles:
+        return reading
+    further = _faults(reading.shown_as, troubles)
+    faults = tuple(sorted((*reading.faults, *further), key=lambda each: each.line))
+    return Reading(file, reading.shown_as, None, reading.tree, faults)
 
 
 def read_settings(file: Path, *, start: Path) -> Reading[WorkspaceSettings]:
@@ -199,10 +212,9 @@ def _both_instructions(tree: Tree) -> list[Trouble]:
     return [Trouble(tree.key_line(path), path, problem)]
 
 
-def _unknown_models(tree: Tree, providers: Mapping[str, Provider] | None) -> list[Trouble]:
-    paths: list[FieldPath] = [("model",), ("knowledge", "rerank", "model")]
-    pool = tree.at(("rewrite", "models"))
-    paths += [("rewrite", "models", i) for i in range(len(pool) if isinstance(pool, list) else 0)]
+def _unknown_models(
+    tree: Tree, providers: Mapping[str, Provider] | None, paths: Iterable[FieldPath]
+) -> list[Trouble]:
     troubles = []
     for path in paths:
         reference = tree.at(path)

@@ -146,7 +146,7 @@ class Workspace:
         file = next((file for file in self.collection_files() if file.stem == name), None)
         if file is None:
             return Collection(name=name)
-        reading = read_collection(file, start=self.start or self.root)
+        reading = read_collection(file, start=self.start or self.root, providers=self._providers_or_none())
         if reading.definition is None:
             raise DefinitionError(reading.faults)
         return reading.definition.model_copy(update={"name": name})
@@ -170,7 +170,7 @@ class Workspace:
             if file.name == SETTINGS_FILE:
                 found[place] = [*read_settings(file, start=base).faults]
             elif file.parent.name == "collections":
-                found[place] = [*read_collection(file, start=base).faults]
+                found[place] = [*read_collection(file, start=base, providers=providers).faults]
             else:
                 if place not in gateways:
                     gateways[place] = self._read(file, providers)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from aivax_cli.core.errors import KnowledgeError, NotFoundError, unknown_name
-from aivax_cli.core.types import Passage, Retrieval, RetrievalLimits, Source
+from aivax_cli.core.types import EmbeddingUse, Passage, Retrieval, RetrievalLimits, Source
 from aivax_cli.retrieval import ranking
 from aivax_cli.retrieval.calibration import similarity
 from aivax_cli.retrieval.catalogue import Catalogue
@@ -21,7 +21,7 @@ from aivax_cli.retrieval.records import Collection, StoredChunk
 from aivax_cli.retrieval.vectors import NearestVectors
 
 if TYPE_CHECKING:
-    from aivax_cli.retrieval.embedding.base import Embedder
+    from aivax_cli.retrieval.embedding.base import Embedded, Embedder
     from aivax_cli.retrieval.vectors import Vectors
 
 WIDEN = 4
@@ -50,13 +50,29 @@ class Evidence:
         return ranking.score(self.dense.get(hit), words)
 
 
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """Search terms as each collection's embedder sees them: a row a term, by the collection's id."""
+
+    vectors: Mapping[int, Vectors]
+    uses: tuple[EmbeddingUse, ...]
+
+
 class KnowledgeBase:
     """The collections of a workspace, for searching. Safe to share between threads; writers are noticed."""
 
-    def __init__(self, directory: Path, embedder: Embedder, *, vector_index: VectorIndex = "auto") -> None:
-        """`directory` is the workspace's `.aivax`. Nothing is opened before the first search."""
+    def __init__(
+        self,
+        directory: Path,
+        embedder: Embedder | Callable[[str], Embedder],
+        *,
+        vector_index: VectorIndex = "auto",
+    ) -> None:
+        """`directory` is the workspace's `.aivax`; `embedder` is that of all collections, or gives each its
+        own by name. Nothing is opened before the first search.
+        """
         self._directory = directory
-        self._embedder = embedder
+        self._embedder_of = embedder if callable(embedder) else lambda _: embedder
         self._catalogue: Catalogue | None = None
         self._lock = Lock()
         self._indexes = VectorIndexes(directory, vector_index)
@@ -72,28 +88,28 @@ class KnowledgeBase:
             raise unknown_name("reranker", limits.reranker, ranking.RANKERS, otherwise="")
         distinct = list(dict.fromkeys(term.strip() for term in terms if term.strip()))
         with self._open().reading() as reader:
-            self._usable(reader, collections)
-        if not distinct:
-            return Retrieval((), 0, self._embedder.name)
-        embedded = self._embedder.embed_queries(distinct)
-        with self._open().reading() as reader:
             usable = self._usable(reader, collections)
-            evidence = self._evidence(reader, usable, distinct, embedded.vectors)
+        if not distinct:
+            return Retrieval(())
+        questions = self._embedded(usable, distinct)
+        with self._open().reading() as reader:
+            usable = [each for each in self._usable(reader, collections) if each.id in questions.vectors]
+            evidence = self._evidence(reader, usable, distinct, questions.vectors)
             ranked = ranking.union_by_best([ranker(one.dense, one.lexical) for one in evidence])
             names = {collection.id: collection.name for collection in usable}
             found = _passages(reader, names, _scores(ranked, evidence), limits)
             passages = _select(found, limits)
-        return Retrieval(passages, embedded.tokens, self._embedder.name)
+        return Retrieval(passages, questions.uses)
 
     def evidence(self, collection: str, term: str) -> tuple[Evidence, dict[Hit, str]]:
         """What both sides find for one term before any ranking, and the document of each hit.
 
         For benchmarks and for explaining a search. Raises as `search` does.
         """
-        embedded = self._embedder.embed_queries([term])
         with self._open().reading() as reader:
+            questions = self._embedded(self._usable(reader, [collection]), [term])
             usable = self._usable(reader, [collection])
-            (found,) = self._evidence(reader, usable, [term], embedded.vectors)
+            (found,) = self._evidence(reader, usable, [term], questions.vectors)
             chunks = _chunks(reader, {usable[0].id: collection}, [*found.dense, *found.lexical])
         return found, {hit: chunk.document for hit, chunk in chunks.items()}
 
@@ -119,8 +135,9 @@ class KnowledgeBase:
     def _usable(self, reader: Reader, names: Sequence[str]) -> list[Collection]:
         found = [find_collection(reader, name) for name in dict.fromkeys(names)]
         for collection in found:
-            if collection.embedder.fingerprint != self._embedder.fingerprint:
-                raise other_embedder(collection, reader.sources(collection.id), self._embedder.name)
+            embedder = self._embedder_of(collection.name)
+            if collection.embedder.fingerprint != embedder.fingerprint:
+                raise other_embedder(collection, reader.sources(collection.id), embedder.name)
         filled = [collection for collection in found if collection.chunks]
         if not filled:
             listed = ", ".join(f"'{name}'" for name in names) or "no collection was named"
@@ -130,17 +147,38 @@ class KnowledgeBase:
             )
         return filled
 
+    def _embedded(self, collections: Sequence[Collection], terms: Sequence[str]) -> Questions:
+        """The terms, embedded once by every embedder that these collections have."""
+        embedded: dict[str, Embedded] = {}
+        uses = []
+        for collection in collections:
+            if collection.embedder.fingerprint not in embedded:
+                embedder = self._embedder_of(collection.name)
+                found = embedder.embed_queries(terms)
+                embedded[collection.embedder.fingerprint] = found
+                uses.append(EmbeddingUse(embedder.name, found.tokens, found.prices))
+        vectors = {each.id: embedded[each.embedder.fingerprint].vectors for each in collections}
+        return Questions(vectors, tuple(uses))
+
     def _evidence(
-        self, reader: Reader, collections: Sequence[Collection], terms: Sequence[str], questions: Vectors
+        self,
+        reader: Reader,
+        collections: Sequence[Collection],
+        terms: Sequence[str],
+        questions: Mapping[int, Vectors],
     ) -> list[Evidence]:
         nearest = {collection.id: self._indexes.get(reader, collection) for collection in collections}
         dense: list[dict[Hit, float]] = [{} for _ in terms]
         for collection in collections:
-            for place, found in enumerate(_dense(reader, collection, nearest[collection.id], questions)):
+            for place, found in enumerate(
+                _dense(reader, collection, nearest[collection.id], questions[collection.id])
+            ):
                 dense[place].update(found)
         return [
-            _with_words(reader, collections, term, question, found)
-            for term, question, found in zip(terms, questions, dense, strict=True)
+            _with_words(
+                reader, collections, term, {id_: rows[place] for id_, rows in questions.items()}, found
+            )
+            for place, (term, found) in enumerate(zip(terms, dense, strict=True))
         ]
 
 
@@ -203,7 +241,7 @@ def _with_words(
     reader: Reader,
     collections: Sequence[Collection],
     term: str,
-    question: Vectors,
+    question: Mapping[int, Vectors],
     dense: dict[Hit, float],
 ) -> Evidence:
     """Adds what the words of a term find. Passages that only they have found get their similarity, too."""
@@ -219,7 +257,9 @@ def _with_words(
             vector = vectors.get(chunk)
             lexical.setdefault((collection.id, -chunk if vector is None else vector), bm25 / reach)
         lacking.update(
-            _similarities(reader, collection, question, [hit for hit in lexical if hit not in dense])
+            _similarities(
+                reader, collection, question[collection.id], [hit for hit in lexical if hit not in dense]
+            )
         )
     return Evidence(dense | lacking, lexical, frozenset(telling))
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from aivax_cli.core.errors import AivaxError
 from aivax_cli.core.ports import ChatModel, Ledger, PriceBook, TokenCounter
 from aivax_cli.core.types import (
+    FREE,
     Charge,
     ModelCall,
     ModelEnd,
@@ -22,7 +23,7 @@ from aivax_cli.core.types import (
     TokenUsage,
     ToolCall,
 )
-from aivax_cli.usage.pricing import FREE, charges, embedding_charge, reranking_charge, split_label
+from aivax_cli.usage.pricing import charges, embedding_charge, reranking_charge, split_label
 
 _CHARACTERS_PER_TOKEN = 4
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from aivax_cli.core.types import ModelTarget, Prices
-from aivax_cli.usage.pricing import FREE, per_token, split_label
+from aivax_cli.core.types import FREE, ModelTarget, Prices
+from aivax_cli.usage.pricing import per_token, split_label
 
 if TYPE_CHECKING:
     from genai_prices.data_snapshot import DataSnapshot

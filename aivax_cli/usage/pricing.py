@@ -17,8 +17,7 @@ from aivax_cli.core.types import (
     Purpose,
     TokenUsage,
 )
-
-FREE = Prices(Decimal(0), Decimal(0), Decimal(0))
+from aivax_cli.core.types import FREE as FREE
 
 ESTIMATED_MARK = " (estimated)"
 
@@ -36,6 +35,11 @@ def per_token(usd_per_mtok: Decimal) -> Decimal:
 def per_mtok(usd_per_token: Decimal) -> Decimal:
     """USD per token → USD per million tokens, exactly."""
     return usd_per_token.scaleb(6)
+
+
+def reading_prices(usd_per_mtok: Decimal) -> Prices:
+    """The prices of a model that only reads, such as an embedder, from USD per million tokens."""
+    return Prices(per_token(usd_per_mtok), Decimal(0))
 
 
 def split_label(label: str) -> tuple[str, str]:

@@ -12,7 +12,7 @@ import pytest
 from support.knowledge import HashEmbedder, run_ingest, write_files
 
 from aivax_cli.core.errors import KnowledgeError, NotFoundError
-from aivax_cli.core.types import Passage, RetrievalLimits
+from aivax_cli.core.types import FREE, EmbeddingUse, Passage, RetrievalLimits
 from aivax_cli.retrieval.catalogue import Catalogue
 from aivax_cli.retrieval.search import CollectionSearch, KnowledgeBase
 
@@ -116,7 +116,7 @@ def test_no_terms_find_nothing(knowledge):
 
 def test_tokens_of_the_question_are_counted(knowledge):
     result = knowledge.search(["kb"], ["cats sleep", "bread"], ANY)
-    assert (result.embedding_tokens, result.embedder) == (3, "hashing")
+    assert result.embeddings == (EmbeddingUse("hashing", 3, FREE),)
 
 
 @pytest.mark.parametrize("reranker", ["fused", "rrf", "lexical", "none"])

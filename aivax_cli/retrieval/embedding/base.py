@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from aivax_cli.core.types import FREE, Prices
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -16,11 +18,13 @@ class Embedded:
     """Vectors of some texts, one row each in the order given, and the tokens that the model read.
 
     `vectors` is float32 of shape (texts, dimension); every row has length 1, so that a dot product
-    is a cosine. `tokens` counts prefixes and special tokens too: it is what a service would bill.
+    is a cosine. `tokens` counts prefixes and special tokens too: it is what a service would bill. `prices`
+    of None means that nobody has said what they cost.
     """
 
     vectors: NDArray[np.float32]
     tokens: int
+    prices: Prices | None = FREE
 
 
 class Embedder(Protocol):
@@ -47,14 +51,17 @@ class Embedder(Protocol):
         ...
 
     def embed_queries(self, texts: Sequence[str]) -> Embedded:
-        """Vectors for questions. Blocks. Raises AssetError when the model's files cannot be had."""
+        """Vectors for questions. Blocks.
+
+        Raises AssetError when the model's files cannot be had, ModelError when its endpoint cannot be asked.
+        """
         ...
 
     def embed_passages(self, texts: Sequence[str], on_batch: Callable[[int], None] | None = None) -> Embedded:
         """Vectors for documents' passages. Blocks.
 
         `on_batch` is called in the caller's thread with the number of texts finished since its last call.
-        Raises AssetError when the model's files cannot be had.
+        Raises as `embed_queries` does.
         """
         ...
 
