@@ -17,6 +17,7 @@ from queue import Empty, LifoQueue
 from aivax_cli.core.errors import KnowledgeError
 from aivax_cli.retrieval import schema
 from aivax_cli.retrieval.analysis import Analyzer
+from aivax_cli.retrieval.lexical import TermCounts
 from aivax_cli.retrieval.reader import Reader
 from aivax_cli.retrieval.writer import Writer
 
@@ -34,6 +35,7 @@ class Catalogue:
         self._writable = writable
         self._idle: LifoQueue[sqlite3.Connection] = LifoQueue(IDLE_CONNECTIONS)
         self._analyzer: Analyzer | None = None
+        self._counts = TermCounts()
 
     @classmethod
     def open(cls, directory: Path) -> Catalogue | None:
@@ -79,7 +81,7 @@ class Catalogue:
         with schema.sqlite_errors(self._path), self._connection() as connection:
             connection.execute("BEGIN")
             try:
-                yield Reader(connection, self.analyzer)
+                yield Reader(connection, self.analyzer, self._counts)
             finally:
                 with suppress(sqlite3.Error):
                     connection.execute("ROLLBACK")

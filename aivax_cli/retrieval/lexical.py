@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import log
+from threading import Lock
 
 TABLE = "fts5(tokens, content='')"
 """What the virtual table is made with."""
@@ -65,6 +66,38 @@ def plan(counts: Sequence[tuple[str, int]], passages: int) -> LexicalQuery:
         chosen.append(token)
     # A quoted string is a literal to FTS5, so no token can be taken for its syntax.
     return LexicalQuery(" OR ".join('"' + token.replace('"', '""') + '"' for token in chosen), total)
+
+
+class TermCounts:
+    """Remembers how many passages hold a token, for as long as a collection stays as it is.
+
+    FTS5 counts by going through all of a token's passages, which takes some 10 ms for the words of a question
+    in 10,000 passages and 30 to 100 ms in 100,000. Safe to share between threads.
+    """
+
+    MOST = 100_000
+    """Tokens remembered of a collection, some 10 MB; then it begins anew."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._known: dict[int, tuple[int, dict[str, int]]] = {}
+
+    def get(
+        self, connection: sqlite3.Connection, collection_id: int, generation: int, tokens: Sequence[str]
+    ) -> list[tuple[str, int]]:
+        """For each token, how many passages hold it, as `connection` sees the collection: at `generation`."""
+        with self._lock:
+            newest, known = self._known.get(collection_id, (-1, {}))
+            if newest < generation or (newest == generation and len(known) > self.MOST):
+                known = {}
+                self._known[collection_id] = (generation, known)
+            elif newest > generation:
+                known = {}  # a view from before: what it counts is nobody else's
+        counts = [(token, known.get(token, -1)) for token in tokens]
+        counted = count_passages(connection, collection_id, [token for token, count in counts if count < 0])
+        with self._lock:
+            known.update(counted)
+        return [(token, known[token]) for token in tokens]
 
 
 def count_passages(

@@ -9,6 +9,7 @@ from typing import Any
 
 from aivax_cli.retrieval import lexical
 from aivax_cli.retrieval.analysis import Analyzer
+from aivax_cli.retrieval.lexical import TermCounts
 from aivax_cli.retrieval.records import (
     Collection,
     CollectionSummary,
@@ -33,7 +34,8 @@ _COLLECTION = """SELECT id, name, embedder, fingerprint, dimension, analyzer, ch
 _DOCUMENT = """SELECT id, name, title, kind, content_hash, size, mtime_ns, ctime_ns, checked_ns, state,
     cutting, source, ref, tags, meta FROM documents"""
 _CHUNK = """SELECT c.id, coalesce(d.part_of, d.name), c.ordinal, c.text, c.heading, c.first_line, c.last_line,
-    c.page, c.tokens, c.vector_id, d.id, d.name, coalesce(d.part, 0) + c.ordinal, d.part_of, d.ref, d.meta
+    c.page, c.tokens, c.vector_id, d.id, d.name, coalesce(d.part, 0) + c.ordinal, d.part_of, d.ref, d.meta,
+    c.collection_id
     FROM chunks c JOIN documents d ON d.id = c.document_id"""
 
 
@@ -51,9 +53,13 @@ def marks(values: Sequence[object]) -> str:
 class Reader:
     """One consistent view of the catalogue."""
 
-    def __init__(self, connection: sqlite3.Connection, analyzer: Analyzer) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, analyzer: Analyzer, counts: TermCounts | None = None
+    ) -> None:
+        """`counts` is shared by the readers of a catalogue; a writer sees what only it has, and has none."""
         self._db = connection
         self._analyzer = analyzer
+        self._counts = counts or TermCounts()
 
     # Collections
 
@@ -241,7 +247,8 @@ class Reader:
         self, collection: Collection, question: str, limit: int
     ) -> tuple[list[tuple[int, float]], float]:
         """The best chunks by BM25 with its value, highest first; and U, the highest it could be."""
-        counts = lexical.count_passages(self._db, collection.id, self._analyzer.query(question))
+        tokens = self._analyzer.query(question)
+        counts = self._counts.get(self._db, collection.id, collection.generation, tokens)
         query = lexical.plan(counts, collection.chunks)
         return lexical.search(self._db, collection.id, query.match, limit), query.reach
 

@@ -83,8 +83,11 @@ class Matrix:
         if not count:
             return [{} for _ in questions]
         found = []
-        for scores in questions @ self._rows.T:
-            top = np.argpartition(-scores, count - 1)[:count]
+        for question in questions:
+            # Not `@`: BLAS shares the work among threads that wait for one another. On a busy machine 10,000
+            # vectors took it 16 ms and this 0.7 ms, and 100,000 vectors 24 ms and 16 ms.
+            scores = np.einsum("ij,j->i", self._rows, question)
+            top = np.argpartition(scores, self.size - count)[-count:]
             top = top[np.argsort(-scores[top], kind="stable")]
             found.append(dict(zip(self._ids[top].tolist(), scores[top].tolist(), strict=True)))
         return found

@@ -13,6 +13,7 @@ from support.knowledge import HashEmbedder, run_ingest, write_files
 from aivax_cli.core.errors import IngestError, KnowledgeError
 from aivax_cli.core.types import RetrievalLimits
 from aivax_cli.retrieval.catalogue import CATALOGUE_FILE, Catalogue
+from aivax_cli.retrieval.lexical import TermCounts
 from aivax_cli.retrieval.records import EmbedderTag, FileStamp, NewChunk, NewDocument
 from aivax_cli.retrieval.search import KnowledgeBase
 
@@ -85,6 +86,32 @@ def test_an_absent_catalogue_is_none(tmp_path):
     assert Catalogue.open(tmp_path) is None
     (tmp_path / CATALOGUE_FILE).touch()
     assert Catalogue.open(tmp_path) is None
+
+
+def test_words_are_counted_once_for_as_long_as_nothing_changes(tmp_path):
+    filled(tmp_path, {"a": "apple", "b": "apple pear"}).close()
+    counts = TermCounts()
+    with sqlite3.connect(tmp_path / CATALOGUE_FILE) as db:
+        assert counts.get(db, 1, 5, ["eappl", "epear"]) == [("eappl", 2), ("epear", 1)]
+        db.execute("INSERT INTO lexical_1(rowid, tokens) VALUES (9, 'eappl')")
+        assert counts.get(db, 1, 5, ["eappl"]) == [("eappl", 2)]
+        assert counts.get(db, 1, 6, ["eappl"]) == [("eappl", 3)]
+        db.execute("INSERT INTO lexical_1(rowid, tokens) VALUES (10, 'eappl')")
+        assert counts.get(db, 1, 5, ["eappl"]) == [("eappl", 4)]  # an older view does not ask the newer's
+        assert counts.get(db, 1, 6, ["eappl"]) == [("eappl", 3)]
+    db.close()
+
+
+def test_an_open_catalogue_counts_what_was_added_since(tmp_path):
+    writing = filled(tmp_path, {"a": "apple", "b": "pear", "c": "plum"})
+    catalogue = Catalogue.open(tmp_path)
+    with catalogue.reading() as reader:
+        reader.lexical(reader.collection("kb"), "apple", 10)
+    with writing.writing() as writer:
+        writer.put_document(1, document("d"), [chunk("apple")])
+    with catalogue.reading() as reader:
+        _, reach = reader.lexical(reader.collection("kb"), "apple", 10)
+    assert reach == pytest.approx(2 * 2.2 * 1e-6)  # now that half of the passages hold it
 
 
 def test_reach_is_what_fts5_itself_counts(tmp_path):

@@ -97,8 +97,7 @@ def test_what_killed_writers_left_is_swept_away(base):
 def test_an_index_that_does_not_find_its_vectors_is_not_used(base, monkeypatch):
     monkeypatch.setattr(snapshots, "PROBES_FOUND", 2.0)  # more than can be found
     write_files(base, {"docs/new.md": "# New\n\nbrand new\n"})
-    (warning,) = run_ingest(base).warnings
-    assert "could be found" in warning.reason
+    assert any("could be found" in warning.reason for warning in run_ingest(base).warnings)
     assert search(base, "auto", "brand new")[0][0] == "docs/new.md"
     assert search(base, "auto")[0][0] == "docs/07.md"
 
