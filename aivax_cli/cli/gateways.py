@@ -108,8 +108,7 @@ def new(
     file = workspace.gateways_dir / f"{name}.yaml"
     try:
         workspace.gateways_dir.mkdir(exist_ok=True)
-        with file.open("x", encoding="utf-8") as written:
-            written.write(text)
+        _write_whole(file, text)
         write_schema(workspace.gateways_dir, "gateway")
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
@@ -136,22 +135,42 @@ def validate(
 
     Without files: `aivax.yaml`, all gateways and all collections. Exits with 2 when anything is wrong.
     """
-    from aivax_cli.gateway.workspace import Workspace, definition_files, find_workspace
+    from aivax_cli.gateway.workspace import Workspace, find_workspace
 
     given = [session.directory / file for file in files or ()]
     try:
-        workspace = find_workspace(given[0].parent if given else session.directory)
+        workspace = find_workspace(_folder(given[0]) if given else session.directory)
     except UsageError:
         if not given:
             raise
-        workspace = Workspace(given[0].parent)
+        workspace = Workspace(_folder(given[0]))
     workspace = Workspace(workspace.root, session.directory)
-    checked = [each for file in given for each in (definition_files(file) if file.is_dir() else [file])]
-    checked = checked if given else workspace.every_file()
+    checked = [each for place in given for each in _files_of(place)] if given else workspace.every_file()
     faults = workspace.validate_all(checked)
     _report(session, len(checked), faults)
     if faults:
         raise typer.Exit(UsageError.exit_code)
+
+
+def _folder(place: Path) -> Path:
+    return place if place.is_dir() else place.parent
+
+
+def _files_of(place: Path) -> list[Path]:
+    """The definitions that a path stands for: a file, a folder of them, a workspace.
+
+    Raises UsageError for a folder without any.
+    """
+    from aivax_cli.gateway.workspace import Workspace, definition_files
+
+    if not place.is_dir():
+        return [place]
+    found = definition_files(place)
+    if (place / "gateways").is_dir():
+        found = Workspace(place).every_file()
+    if not found:
+        raise UsageError(f"no definitions in {place}", fix="name a gateway's file, or a folder of them")
+    return found
 
 
 def _report(session: Session, checked: int, faults: Sequence[Fault]) -> None:
@@ -169,6 +188,17 @@ def _report(session: Session, checked: int, faults: Sequence[Fault]) -> None:
 
 def _count(number: int, thing: str) -> str:
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def _write_whole(file: Path, text: str) -> None:
+    """A new file with this text, or none: half a gateway would be a fault of the workspace."""
+    with file.open("x", encoding="utf-8") as written:
+        try:
+            written.write(text)
+            written.flush()
+        except OSError:
+            file.unlink()
+            raise
 
 
 def _check_new(workspace: Workspace, name: str, model: str | None, collection: str | None) -> None:

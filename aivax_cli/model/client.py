@@ -13,6 +13,7 @@ from aivax_cli.core.errors import ModelError
 from aivax_cli.core.types import ModelCall, ModelEnd, ModelItem, ModelRetry, ModelTarget, ModelText
 from aivax_cli.model import failures, wire
 from aivax_cli.model.keys import resolve_key
+from aivax_cli.model.outgoing import is_loopback, opened
 from aivax_cli.model.reading import Body, read_answer
 from aivax_cli.model.retry import RetryPolicy
 
@@ -72,7 +73,7 @@ class HttpChatModel:
         self._timeouts = timeouts or Timeouts()
         self._dialects: dict[str, wire.Dialect] = {}
         self._command_keys: dict[tuple[str, ...], str | None] = {}
-        self._clients: dict[bool, httpx.AsyncClient] = {}
+        self._clients: dict[tuple[bool, bool], httpx.AsyncClient] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __aenter__(self) -> Self:
@@ -167,7 +168,7 @@ class HttpChatModel:
             self._dialects[target.base_url] = simpler
 
     def _http(self, base_url: str) -> httpx.AsyncClient:
-        """The pool for https or for plain http: that needs no certificates, which take 35 ms to load."""
+        """The pool for addresses of a kind: plain http needs no certificates, which take 35 ms to load."""
         import ssl
 
         import httpx
@@ -175,17 +176,18 @@ class HttpChatModel:
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._clients, self._loop = {}, loop
-        secure = not base_url.lower().startswith("http://")
-        client = self._clients.get(secure)
+        kind = (not base_url.lower().startswith("http://"), is_loopback(base_url))
+        client = self._clients.get(kind)
         if client is None:
-            # Loopback is never behind a proxy, whatever the environment says.
-            loopback = ("all://127.0.0.1", "all://localhost", "all://[::1]")
-            client = self._clients[secure] = httpx.AsyncClient(
-                verify=True if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-                timeout=httpx.Timeout(self._timeouts.read_s, connect=self._timeouts.connect_s, pool=None),
-                limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
-                mounts=dict.fromkeys(loopback, None),
-                follow_redirects=False,
+            secure, loopback = kind
+            client = self._clients[kind] = opened(
+                lambda: httpx.AsyncClient(
+                    verify=True if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+                    timeout=httpx.Timeout(self._timeouts.read_s, connect=self._timeouts.connect_s, pool=None),
+                    limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
+                    trust_env=not loopback,
+                    follow_redirects=False,
+                )
             )
         return client
 

@@ -14,6 +14,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from aivax_cli.core.types import EmbeddingAnswer, ModelTarget
+from aivax_cli.model.outgoing import opened
 from aivax_cli.model.posting import Keys, Patience, Post, client_options
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class HttpEmbeddingEndpoint:
 
         with self._lock:
             if self._client is None:
-                self._client = httpx.Client(**client_options(url, self._patience))
+                self._client = opened(lambda: httpx.Client(**client_options(url, self._patience)))
             return self._client
 
 

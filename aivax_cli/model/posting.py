@@ -17,6 +17,7 @@ from aivax_cli.core.errors import ModelError
 from aivax_cli.core.types import ModelTarget
 from aivax_cli.model import failures, wire
 from aivax_cli.model.keys import resolve_key
+from aivax_cli.model.outgoing import is_loopback
 from aivax_cli.model.retry import RetryPolicy, TransientModelError
 
 if TYPE_CHECKING:
@@ -151,12 +152,11 @@ def client_options(base_url: str, patience: Patience) -> dict[str, Any]:
     import httpx
 
     secure = not base_url.lower().startswith("http://")
-    # Loopback is never behind a proxy; plain http needs no certificates, which take 35 ms to load.
-    loopback = ("all://127.0.0.1", "all://localhost", "all://[::1]")
+    # Plain http needs no certificates, which take 35 ms to load.
     return {
         "verify": True if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
         "timeout": httpx.Timeout(patience.read_s, connect=patience.connect_s, pool=None),
-        "mounts": dict.fromkeys(loopback, None),
+        "trust_env": not is_loopback(base_url),
         "follow_redirects": False,
     }
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aivax_cli.core.types import ModelTarget, RerankScores
+from aivax_cli.model.outgoing import opened
 from aivax_cli.model.posting import Keys, Patience, Post, client_options
 
 
@@ -30,7 +31,7 @@ class HttpRerankEndpoint:
         post = Post(target, "rerank", body, "scores of passages")
         url = post.url
         key = await asyncio.to_thread(self._keys.key, target)
-        async with httpx.AsyncClient(**client_options(url, self._patience)) as client:
+        async with opened(lambda: httpx.AsyncClient(**client_options(url, self._patience))) as client:
             answer = await post.send_async(client, key, self._patience)
         scores: list[float | None] = [None] * len(texts)
         for index, score in _results(answer, post):

@@ -87,3 +87,43 @@ def test_an_impossible_usage_report_is_replaced_by_an_estimate(tmp_path: Path, c
         done = aivax("complete", "g", "hi", "--json", cwd=tmp_path, home=tmp_path, stdin="")
     assert (done.code, done.json["text"]) == (0, "hi")
     assert done.json["usage"]["estimated"] is True
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "ftp://x", "http://127.0.0.1:9"])
+def test_proxies_do_not_matter_to_endpoints_on_this_machine(place: Path, proxy: str) -> None:
+    environ = {"ALL_PROXY": proxy, "HTTP_PROXY": proxy}
+    assert aivax("complete", "g", "hi", cwd=place, home=place, stdin="", env=environ).out == "Paris.\n"
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"ALL_PROXY": "socks5://127.0.0.1:9"}, "error: the environment names a SOCKS proxy"),
+        ({"HTTPS_PROXY": "ftp://x"}, "error: the environment names a proxy that is no address"),
+        ({"SSL_CERT_FILE": "/nowhere"}, "error: the certificates that the environment names cannot be read"),
+    ],
+)
+def test_what_the_environment_says_wrong_is_an_error_of_one_line(
+    tmp_path: Path, environ: dict[str, str], said: str
+) -> None:
+    write_gateway(tmp_path, "g", "{base_url: https://192.0.2.1/v1, name: m}")
+    done = aivax("complete", "g", "hi", cwd=tmp_path, home=tmp_path, stdin="", env=environ)
+    assert (done.code, done.err.count("\n")) == (1, 1)
+    assert done.err.startswith(said)
+
+
+def test_a_gateway_that_cannot_be_written_leaves_nothing(place: Path) -> None:
+    code, _, err = shell("ulimit -f 1; aivax gateways new other", place)
+    assert (code, err.count("\n")) == (1, 1)
+    assert not (place / "gateways" / "other.yaml").exists()
+
+
+def test_a_workspace_is_validated_by_its_folder(place: Path) -> None:
+    (place / "gateways" / "bad.yaml").write_text("name: bad\n")
+    done = aivax("gateways", "validate", ".", cwd=place, home=place)
+    assert (done.code, "gateways/bad.yaml:1" in done.out) == (2, True)
+
+
+def test_a_folder_without_definitions_is_no_success(place: Path) -> None:
+    (place / "empty").mkdir()
+    assert aivax("gateways", "validate", "empty", cwd=place, home=place).code == 2

@@ -1,0 +1,47 @@
+"""What the environment says about the way out: proxies and certificates, and its faults as errors."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from aivax_cli.core.errors import ModelError
+
+Client = TypeVar("Client")
+
+
+def is_loopback(url: str) -> bool:
+    """Whether an address is on this machine: never behind a proxy, whatever the environment says."""
+    try:
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def opened(make: Callable[[], Client]) -> Client:
+    """What `make`, the constructor of an httpx client, returns.
+
+    Raises ModelError when the proxy or the certificates that the environment names cannot be used.
+    """
+    import httpx
+
+    try:
+        return make()
+    except ImportError as error:
+        raise ModelError(
+            "the environment names a SOCKS proxy, and the package for it is not installed",
+            fix="pip install socksio, or unset ALL_PROXY",
+        ) from error
+    except OSError as error:
+        raise ModelError(
+            f"the certificates that the environment names cannot be read: {error.strerror or error}",
+            fix="check SSL_CERT_FILE and SSL_CERT_DIR",
+        ) from error
+    except (ValueError, httpx.InvalidURL) as error:
+        raise ModelError(
+            "the environment names a proxy that is no address",
+            fix="check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY: they look like http://host:port",
+        ) from error
