@@ -13,7 +13,7 @@ import typer
 from aivax_cli.cli import doctor_machine, doctor_workspace
 from aivax_cli.cli.command import Session
 from aivax_cli.cli.diagnosis import Check, Finding, Patient, Status, error
-from aivax_cli.cli.workspace_models import models_of
+from aivax_cli.cli.workspace_models import embedders_of, models_of
 from aivax_cli.core.errors import AivaxError, UsageError
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _patient(session: Session, *, verify: bool) -> Patient:
     # What is wrong with them is told by the checks.
     with suppress(AivaxError):
         workspace = find_workspace(session.directory)
-        targets = tuple(target for target, _ in models_of(workspace))
+        targets = (*(target for target, _ in models_of(workspace)), *embedders_of(workspace))
     return Patient(
         directory=session.directory,
         environ=environ,

@@ -45,3 +45,22 @@ def models_of(workspace: Workspace) -> tuple[tuple[ModelTarget, tuple[str, ...]]
                 users.append(definition.name)
     ordered = sorted(found.items(), key=lambda each: each[0].label)
     return tuple((target, tuple(users)) for target, users in ordered)
+
+
+def embedders_of(workspace: Workspace) -> tuple[ModelTarget, ...]:
+    """The embedding models behind endpoints that the collections name; definitions with faults are left out.
+
+    Raises DefinitionError when `aivax.yaml` is wrong.
+    """
+    from aivax_cli.gateway.providers import resolve_model
+
+    providers = workspace.providers()
+    found: dict[ModelTarget, None] = {}
+    for file in workspace.collection_files():
+        try:
+            embedder = workspace.collection_definition(file.stem).embedder
+            if not isinstance(embedder, str):
+                found[resolve_model(embedder.model, providers)] = None
+        except AivaxError:
+            continue
+    return tuple(found)
