@@ -53,6 +53,7 @@ from aivax_cli.gateway.definition import Gateway, Knowledge
 from aivax_cli.prompt.assembly import assemble
 from aivax_cli.prompt.passages import passages_text
 from aivax_cli.reranking import RerankPlan, cut, rerank
+from aivax_cli.retrieval.arranging import in_document_order
 from aivax_cli.strategy import Strategy, strategy_named
 from aivax_cli.strategy.query_function import SEARCH_TOOL, search_arguments
 from aivax_cli.strategy.terms import read_terms
@@ -322,12 +323,7 @@ async def retrieve(
     """
     if ports.retriever is None or not any(term.strip() for term in terms):
         return ()
-    limits = RetrievalLimits(
-        top=knowledge.top,
-        min_score=knowledge.min_score,
-        reranker=knowledge.reranker,
-        max_tokens=knowledge.max_tokens,
-    )
+    limits = knowledge.limits
     if reranker is not None:
         most = max(knowledge.top, reranker.candidates)
         limits = replace(limits, top=most, reranker=CANDIDATES_BY, max_tokens=None)
@@ -335,11 +331,21 @@ async def retrieve(
     for use in found.embeddings:
         ports.meter.embedding(EMBED_QUERY_SKU, use.tokens, use.embedder, use.prices)
     if reranker is None:
-        return found.passages
+        return await _arranged(found.passages, limits, ports.retriever)
     ordered = await rerank(reranker, "\n".join(terms), found.passages, ports.meter, ports.rerank_endpoint)
     if ordered.problem:
         problems.append(ordered.problem)
-    return cut(ordered.passages, top=knowledge.top, max_tokens=knowledge.max_tokens)
+    best = cut(ordered.passages, top=knowledge.top, max_tokens=knowledge.max_tokens)
+    return await _arranged(best, knowledge.limits, ports.retriever)
+
+
+async def _arranged(
+    passages: tuple[Passage, ...], limits: RetrievalLimits, retriever: Retriever
+) -> tuple[Passage, ...]:
+    """The passages with what they bring along, in the order in which a model reads them."""
+    if passages and limits.expands:
+        passages = await retriever.expanded(passages, limits)
+    return in_document_order(passages)
 
 
 def _accounts(meter: Meter, progress: _Progress) -> tuple[Event, ...]:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Annotated
 
 import typer
 
 from aivax_cli.cli.command import Session
+from aivax_cli.core.errors import UsageError
+
+_MOST_NEIGHBOURS = 8
+
+
+class Match(Enum):
+    """How many of the tags a document needs."""
+
+    ANY = "any"
+    ALL = "all"
 
 
 def search(
@@ -21,6 +32,14 @@ def search(
         float, typer.Option(min=0, max=0.99, help="Leave out passages under this score.")
     ] = 0.0,
     reranker: Annotated[str, typer.Option(help="How both sides become one ranking.")] = "fused",
+    tag: Annotated[
+        list[str] | None, typer.Option(help="Search only documents with this tag. May be repeated.")
+    ] = None,
+    match: Annotated[Match, typer.Option(help="Documents need any of the tags, or all of them.")] = Match.ANY,
+    references: Annotated[
+        str,
+        typer.Option(metavar="WHAT", help="What a hit brings along: siblings, neighbours, or a number N."),
+    ] = "none",
     full: Annotated[bool, typer.Option("--full", help="Show whole passages.")] = False,
 ) -> None:
     """Search a collection without asking a model.
@@ -31,13 +50,20 @@ def search(
     from aivax_cli.gateway.workspace import find_workspace
     from aivax_cli.render.answer_json import source_object
     from aivax_cli.render.hits import print_hits
+    from aivax_cli.retrieval.arranging import in_document_order
     from aivax_cli.wiring import asset_store, download_progress, knowledge_base
 
     screen = session.screen
+    siblings, neighbours = _references(references)
+    limits = RetrievalLimits(
+        top, min_score, reranker, None, tuple(tag or ()), match.value, siblings, neighbours
+    )
     workspace = find_workspace(session.directory)
     base = knowledge_base(workspace, asset_store(on_progress=download_progress(screen.note)))
     try:
-        found = base.search([collection], terms, RetrievalLimits(top, min_score, reranker)).passages
+        found = base.search([collection], terms, limits).passages
+        if limits.expands:
+            found = in_document_order(base.expanded(found, limits))
     finally:
         base.close()
     if screen.json_output:
@@ -47,3 +73,15 @@ def search(
         print_hits(screen, found, root=workspace.root, full=full)
     else:
         screen.note("nothing matches")
+
+
+def _references(given: str) -> tuple[bool, int]:
+    """Whether hits bring siblings along, and how many neighbours."""
+    named = {"none": (False, 0), "siblings": (True, 0), "neighbours": (False, 1), "neighbors": (False, 1)}
+    if given in named:
+        return named[given]
+    if given.isdecimal() and int(given) <= _MOST_NEIGHBOURS:
+        return False, int(given)
+    raise UsageError(
+        f"--references: '{given}'", fix="choose siblings, neighbours, or a number of chunks from 0 to 8"
+    )

@@ -12,6 +12,7 @@ from aivax_cli.core.types import (
     ModelCall,
     ModelItem,
     ModelTarget,
+    Passage,
     Prices,
     RerankScores,
     Retrieval,
@@ -52,6 +53,10 @@ class Retriever(Protocol):
 
     async def retrieve(self, terms: Sequence[str], limits: RetrievalLimits) -> Retrieval:
         """The passages of several terms as a ranked union by best match. Raises KnowledgeError."""
+        ...
+
+    async def expanded(self, passages: Sequence[Passage], limits: RetrievalLimits) -> tuple[Passage, ...]:
+        """The passages with what they bring along, which `limits` says. Raises KnowledgeError."""
         ...
 
 

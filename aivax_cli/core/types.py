@@ -79,7 +79,9 @@ class Source:
 class Passage:
     """A retrieved chunk. `score` is the calibrated 0-1 scale that users see; `rank` counts from 1.
 
-    `tokens` is the text's length as its collection counts it, 0 where nobody has.
+    `tokens` is the text's length as its collection counts it, 0 where nobody has. `meta` is what an imported
+    document came with. `brought` says that another passage brought this one along, whose score it bears.
+    `chunk` is its number in the catalogue, `position` its number in the document.
     """
 
     id: str
@@ -88,16 +90,33 @@ class Passage:
     score: float
     rank: int
     tokens: int = 0
+    meta: Mapping[str, JsonValue] = field(default_factory=dict, hash=False)
+    brought: bool = False
+    chunk: int = 0
+    position: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RetrievalLimits:
-    """What may come back from a search. `max_tokens` bounds the sum of the passages' tokens."""
+    """What may come back from a search. `max_tokens` bounds the sum of the passages' tokens.
+
+    With `tags`, only documents that have any of them, or all of them, take part. Each hit brings along its
+    `siblings`, or that many `neighbours` on both sides.
+    """
 
     top: int = 5
     min_score: float = 0.2
     reranker: str = "fused"
     max_tokens: int | None = None
+    tags: tuple[str, ...] = ()
+    match: Literal["any", "all"] = "any"
+    siblings: bool = False
+    neighbours: int = 0
+
+    @property
+    def expands(self) -> bool:
+        """Whether hits bring others along."""
+        return self.siblings or self.neighbours > 0
 
 
 @dataclass(frozen=True, slots=True)

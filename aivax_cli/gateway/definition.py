@@ -20,6 +20,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from aivax_cli.core.types import RetrievalLimits
+
 GATEWAY_NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 # The index's own rule for names: it maps what its stores do not take.
 COLLECTION_NAME = r"^[^\s/\\\x00-\x1f\x7f](?:[^/\\\x00-\x1f\x7f]{0,126}[^\s/\\\x00-\x1f\x7f])?$"
@@ -97,6 +99,31 @@ CollectionName = Annotated[
 ]
 StrategyField = Annotated[
     StrategyName, BeforeValidator(canonical_strategy), WithJsonSchema(_strategy_schema())
+]
+
+
+def references_value(value: object) -> object:
+    """`neighbours` is 1, `none` is 0; anything that is neither these, `siblings` nor 0 to 8 is refused."""
+    named = {"neighbours": 1, "neighbors": 1, "none": 0, "siblings": "siblings"}
+    if isinstance(value, str) and value.lower() in named:
+        return named[value.lower()]
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_NEIGHBOURS:
+        return value
+    raise PydanticCustomError("references", "must be siblings, neighbours, or a number of chunks from 0 to 8")
+
+
+MOST_NEIGHBOURS = 8
+ReferencesField = Annotated[
+    Literal["siblings"] | int,
+    BeforeValidator(references_value),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": ["siblings", "neighbours", "none"]},
+                {"type": "integer", "minimum": 0, "maximum": MOST_NEIGHBOURS},
+            ]
+        }
+    ),
 ]
 
 
@@ -201,6 +228,15 @@ class Rerank(Definition):
         return self
 
 
+class KnowledgeFilter(Definition):
+    """Which documents take part in a search."""
+
+    tags: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1, max_length=64)]
+    """Tags of documents, as JSONL gives them in `__tags`."""
+    match: Literal["any", "all"] = "any"
+    """`any`: a document needs one of the tags. `all`: it needs every one."""
+
+
 class Knowledge(Definition):
     """The collections that ground the answers, and how they are searched."""
 
@@ -211,20 +247,39 @@ class Knowledge(Definition):
     window: Annotated[int, Field(ge=1, le=64)] = 3
     """N of the strategies that look back: the last N user messages; FullRewrite: the last 2·N of both."""
     top: Annotated[int, Field(ge=1, le=128)] = 5
-    """The most passages attached."""
+    """The most passages found."""
     min_score: Annotated[float, Field(ge=0, le=0.99)] = 0.2
     """Passages under this calibrated score (0 = unrelated, 1 = identical) are left out."""
     reranker: RerankerName = "fused"
     """How vector and lexical results become one ranking. `smart`: a model rescores the best of `fused`."""
     rerank: Rerank | None = None
     """Who rescores; for `reranker: smart` alone."""
+    filter: KnowledgeFilter | None = None
+    """Only documents with these tags are searched."""
+    references: ReferencesField = 0
+    """What each passage found brings along. `siblings`: up to `top` others of the same `__ref`, or else of
+    the same file. A number N up to 8: the N chunks before it and after it; `neighbours` is 1. 0: nothing."""
     max_tokens: Annotated[int, Field(ge=1)] | None = None
-    """The most tokens of passages attached."""
+    """The most tokens of passages attached, with what they bring along."""
     attach: Literal["message", "prepend"] = "message"
     """`message`: passages are a user message of their own before the question. `prepend`: they stand above
     the question in the same message, which small models understand better."""
     max_rounds: Annotated[int, Field(ge=1, le=32)] = 5
     """QueryFunction only: how many times the model may search in one turn."""
+
+    @property
+    def limits(self) -> RetrievalLimits:
+        """What a search may find."""
+        return RetrievalLimits(
+            top=self.top,
+            min_score=self.min_score,
+            reranker=self.reranker,
+            max_tokens=self.max_tokens,
+            tags=tuple(self.filter.tags) if self.filter else (),
+            match=self.filter.match if self.filter else "any",
+            siblings=self.references == "siblings",
+            neighbours=self.references if isinstance(self.references, int) else 0,
+        )
 
 
 class Rewrite(Definition):

@@ -54,7 +54,8 @@ def _walked(sources: Sequence[str], base: Path) -> list[str]:
     """The files below what was ingested; none when a part of it is gone, whose documents tell that."""
     paths = [path for source in sources if (path := base / source).exists()]
     try:
-        return [item.name for item in walk(paths, base=base) if isinstance(item, Found)] if paths else []
+        found = walk(paths, base=base) if paths else ()
+        return [item.name for item in found if isinstance(item, Found) and not item.is_import]
     except IngestError:
         return []
 

@@ -37,13 +37,21 @@ def turn_object(result: TurnResult) -> dict[str, object]:
 
 
 def source_object(passage: Passage) -> dict[str, object]:
-    """A passage and its place; `lines` is [first, last], `page` a number, each only where it is known."""
+    """A passage and its place; `lines` is [first, last], `page` a number, each only where it is known.
+
+    `meta` is what an imported document came with; `brought_along` says that another passage was found and
+    this one came with it.
+    """
     source = passage.source
     place: dict[str, object] = {}
     if source.first_line is not None:
         place["lines"] = [source.first_line, source.last_line or source.first_line]
     if source.page is not None:
         place["page"] = source.page
+    if passage.meta:
+        place["meta"] = dict(passage.meta)
+    if passage.brought:
+        place["brought_along"] = True
     return {
         "source": source.document,
         "heading": source.heading,

@@ -170,6 +170,7 @@ class StoredChunk:
     part_of: str | None = None
     ref: str = ""
     meta: str = "{}"
+    collection_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,16 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from aivax_cli.core.errors import KnowledgeError, NotFoundError, unknown_name
-from aivax_cli.core.types import EmbeddingUse, Passage, Retrieval, RetrievalLimits, Source
+from aivax_cli.core.types import EmbeddingUse, Passage, Retrieval, RetrievalLimits
 from aivax_cli.retrieval import ranking
 from aivax_cli.retrieval.calibration import similarity
 from aivax_cli.retrieval.catalogue import Catalogue
+from aivax_cli.retrieval.filtering import Searcher
 from aivax_cli.retrieval.indexes import VectorIndex, VectorIndexes
 from aivax_cli.retrieval.ranking import POOL, Hit
 from aivax_cli.retrieval.reader import Reader
 from aivax_cli.retrieval.records import Collection, StoredChunk
+from aivax_cli.retrieval.references import passage_of, with_references
 from aivax_cli.retrieval.vectors import NearestVectors
 
 if TYPE_CHECKING:
@@ -92,7 +94,8 @@ class KnowledgeBase:
         if not distinct:
             return Retrieval(())
         questions = self._embedded(usable, distinct)
-        with self._open().reading() as reader:
+        with self._open().reading() as every:
+            reader = Searcher.over(every, limits.tags, limits.match)
             usable = [each for each in self._usable(reader, collections) if each.id in questions.vectors]
             evidence = self._evidence(reader, usable, distinct, questions.vectors)
             ranked = ranking.union_by_best([ranker(one.dense, one.lexical) for one in evidence])
@@ -106,12 +109,18 @@ class KnowledgeBase:
 
         For benchmarks and for explaining a search. Raises as `search` does.
         """
-        with self._open().reading() as reader:
+        with self._open().reading() as every:
+            reader = Searcher.over(every, (), "any")
             questions = self._embedded(self._usable(reader, [collection]), [term])
             usable = self._usable(reader, [collection])
             (found,) = self._evidence(reader, usable, [term], questions.vectors)
             chunks = _chunks(reader, {usable[0].id: collection}, [*found.dense, *found.lexical])
         return found, {hit: chunk.document for hit, chunk in chunks.items()}
+
+    def expanded(self, passages: Sequence[Passage], limits: RetrievalLimits) -> tuple[Passage, ...]:
+        """The passages of a search with what they bring along; see `references.with_references`."""
+        with self._open().reading() as reader:
+            return with_references(Searcher.over(reader, limits.tags, limits.match), passages, limits)
 
     def close(self) -> None:
         """Lets go of files and memory."""
@@ -162,7 +171,7 @@ class KnowledgeBase:
 
     def _evidence(
         self,
-        reader: Reader,
+        reader: Searcher,
         collections: Sequence[Collection],
         terms: Sequence[str],
         questions: Mapping[int, Vectors],
@@ -193,6 +202,10 @@ class CollectionSearch:
         """See `KnowledgeBase.search`, which runs in a thread; cancelling leaves nothing half done."""
         return await asyncio.to_thread(self._base.search, self._collections, terms, limits)
 
+    async def expanded(self, passages: Sequence[Passage], limits: RetrievalLimits) -> tuple[Passage, ...]:
+        """See `KnowledgeBase.expanded`, which runs in a thread."""
+        return await asyncio.to_thread(self._base.expanded, passages, limits)
+
 
 def find_collection(reader: Reader, name: str) -> Collection:
     """The collection of that name. Raises NotFoundError with the nearest one."""
@@ -216,9 +229,10 @@ def other_embedder(collection: Collection, sources: Sequence[str], wanted: str) 
 
 
 def _dense(
-    reader: Reader, collection: Collection, nearest: NearestVectors, questions: Vectors
+    reader: Searcher, collection: Collection, nearest: NearestVectors, questions: Vectors
 ) -> list[dict[Hit, float]]:
     """Similarities of the nearest `POOL` vectors that are in use, for each question."""
+    nearest = reader.few_vectors(collection) or nearest
     count = POOL
     while True:
         found = nearest.nearest(questions, count)
@@ -322,15 +336,7 @@ def _select(found: Iterator[tuple[StoredChunk, str, float]], limits: RetrievalLi
             continue
         seen.add(text)
         room = None if room is None else room - chunk.tokens
-        chosen.append(_passage(chunk, collection, value, len(chosen) + 1))
+        chosen.append(passage_of(chunk, collection, value, len(chosen) + 1))
         if len(chosen) == limits.top:
             break
     return tuple(chosen)
-
-
-def _passage(chunk: StoredChunk, collection: str, value: float, rank: int) -> Passage:
-    source = Source(collection, chunk.document, chunk.heading, chunk.first_line, chunk.last_line, chunk.page)
-    # An exported part's own name holds its number already.
-    number = "" if chunk.part_of is not None and chunk.ordinal == 0 else f"#{chunk.ordinal}"
-    name = f"{collection}/{chunk.row_name}{number}"
-    return Passage(name, chunk.text, source, value, rank, chunk.tokens)
