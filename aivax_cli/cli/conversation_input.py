@@ -50,6 +50,8 @@ def messages_conversation(place: str, stdin: TextIO | None = None) -> Conversati
         raise UsageError(f"cannot read messages from {name}: {reason}") from error
     try:
         value = json.loads(text or "")
+    except RecursionError as error:
+        raise UsageError(f"{name} is nested beyond all reason", fix=_NEEDED) from error
     except ValueError as error:
         raise UsageError(f"{name} is not JSON ({error})", fix=_NEEDED) from error
     if not isinstance(value, list) or not value:

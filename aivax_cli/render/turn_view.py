@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from aivax_cli.core.types import Charge, Passage
     from aivax_cli.render.screen import Screen
 
+_LONGEST_TERMS = 600
+"""Characters shown of search terms; a search takes 500."""
+
 
 async def show_turn(
     screen: Screen,
@@ -204,6 +207,11 @@ def _quoted(terms: Sequence[str]) -> str:
 def _tool_terms(arguments: str) -> str:
     try:
         terms = json.loads(arguments)["search_terms"]
-        return _quoted([str(term) for term in terms])
-    except (ValueError, KeyError, TypeError):
-        return safe_line(arguments)
+        return _shortened(_quoted([str(term) for term in terms]))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return _shortened(safe_line(arguments))
+
+
+def _shortened(line: str) -> str:
+    """What a model asks for may be as long as it likes; a line may not."""
+    return line if len(line) <= _LONGEST_TERMS else line[: _LONGEST_TERMS - 1] + "…"

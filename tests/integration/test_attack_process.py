@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.command_line import aivax
-from support.upstream import Upstream, chunk, says, sse, usage
+from support.upstream import Upstream, chunk, says, sse, tool_call, usage
 from support.workspaces import write_gateway
 
 
@@ -127,3 +127,24 @@ def test_a_workspace_is_validated_by_its_folder(place: Path) -> None:
 def test_a_folder_without_definitions_is_no_success(place: Path) -> None:
     (place / "empty").mkdir()
     assert aivax("gateways", "validate", "empty", cwd=place, home=place).code == 2
+
+
+@pytest.mark.parametrize(
+    "arguments", ["[" * 100_000, '{"search_terms": ["' + "x " * 100_000 + '"]}', "{no json", "9" * 9999]
+)
+def test_a_tool_call_of_garbage_neither_ends_the_turn_nor_floods_the_screen(
+    tmp_path: Path, arguments: str
+) -> None:
+    asks = sse([tool_call("search_knowledge", arguments), chunk(finish="tool_calls")])
+    with Upstream(asks, says("Paris.")) as upstream:
+        more = "knowledge: {collections: [kb], strategy: QueryFunction}\n"
+        write_gateway(tmp_path, "g", f"{{base_url: {upstream.url}, name: m}}", more=more)
+        done = aivax("complete", "g", "hi", cwd=tmp_path, home=tmp_path, stdin="")
+    assert (done.code, done.out) == (0, "Paris.\n")
+    assert len(done.err) < 1500
+    assert upstream.bodies[1]["messages"][-1]["content"].startswith("The search was not run")
+
+
+def test_messages_nested_beyond_reason_are_refused(place: Path) -> None:
+    done = aivax("complete", "g", "--messages", "-", cwd=place, home=place, stdin="[" * 100_000)
+    assert (done.code, done.err[:40]) == (2, "error: stdin is nested beyond all reason")
