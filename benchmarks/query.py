@@ -34,6 +34,7 @@ from aivax_cli.retrieval.analysis import Analyzer
 from aivax_cli.retrieval.catalogue import CATALOGUE_FILE
 from aivax_cli.retrieval.embedding.base import Embedder
 from aivax_cli.retrieval.indexes import VectorIndex
+from aivax_cli.retrieval.records import EmbedderTag
 from aivax_cli.retrieval.search import KnowledgeBase
 
 LIMITS = RetrievalLimits(top=5, min_score=0.0)
@@ -160,6 +161,45 @@ def first(directory: Path, index: VectorIndex, question: str, runs: int) -> None
     )
 
 
+GATEWAY = """id: 0199c3f0-0000-7000-8000-00000000000{number}
+name: {name}
+model: {{base_url: "{url}", name: test-model}}
+{more}"""
+KNOWLEDGE = f"knowledge: {{collections: [{synthetic.COLLECTION}]}}\n"
+
+
+def cold(workspace: Path, chunks: int, runs: int) -> None:
+    """Prints what knowledge adds to a whole process of `aivax complete`."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+    from support.upstream import Upstream, says
+
+    embedder = built_in_embedder()
+    embedder.embed_queries(["warm"])  # converts the weights, which is done once on a machine
+    tag = EmbedderTag(embedder.name, embedder.fingerprint, embedder.dimension)
+    synthetic.build(workspace / ".aivax", chunks, tag=tag)
+    (workspace / "gateways").mkdir(exist_ok=True)
+    with Upstream(says("Paris")) as upstream:
+        for number, (name, more) in enumerate((("plain", ""), ("grounded", KNOWLEDGE))):
+            text = GATEWAY.format(number=number, name=name, url=upstream.url, more=more)
+            (workspace / "gateways" / f"{name}.yaml").write_text(text, encoding="utf-8")
+        pairs = []
+        for question in questions(runs + 1):
+            plain, grounded = (_complete(workspace, name, question) for name in ("plain", "grounded"))
+            pairs.append((plain, grounded))
+        assert len(upstream.requests) == 2 * (runs + 1)
+    pairs = pairs[1:]  # the first warms the file cache
+    print(f"{chunks:,} chunks, {runs} pairs of new processes")
+    print(f"  aivax complete, ungrounded  median {statistics.median(plain for plain, _ in pairs):5.0f} ms")
+    print(f"  aivax complete, grounded    median {statistics.median(mine for _, mine in pairs):5.0f} ms")
+    print(f"  grounding adds              median {statistics.median(b - a for a, b in pairs):5.0f} ms")
+
+
+def _complete(workspace: Path, gateway: str, question: str) -> float:
+    command = [sys.executable, "-m", "aivax_cli", "-C", str(workspace), "complete", "-g", gateway, question]
+    environ = {**os.environ, "AIVAX_OFFLINE": "1"}
+    return timed(lambda: subprocess.run(command, check=True, capture_output=True, env=environ)).wall
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -169,8 +209,12 @@ def main() -> None:
     parser.add_argument("--index", choices=("auto", "exact", "chroma"), default="auto")
     parser.add_argument("--store", type=Path, help="keep the collections here")
     parser.add_argument("--runs", type=int, default=5, help="new processes")
+    parser.add_argument("--cold", action="store_true", help="time whole processes of aivax complete")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
+        if options.cold:
+            cold(options.store or Path(temporary), options.chunks[0], options.runs)
+            return
         for chunks in options.chunks:
             directory = (options.store or Path(temporary)) / f"q{chunks}"
             synthetic.build(directory, chunks, chroma=options.index != "exact")

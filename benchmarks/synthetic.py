@@ -124,15 +124,20 @@ class SyntheticEmbedder:
         return [len(text.split()) for text in counted]
 
 
-def build(directory: Path, chunks: int, *, chroma: bool = True) -> None:
-    """Stores a collection in `directory`, unless one of that size is there, and builds its Chroma index."""
+TAG = EmbedderTag(SyntheticEmbedder.name, SyntheticEmbedder.fingerprint, DIMENSION)
+
+
+def build(directory: Path, chunks: int, *, tag: EmbedderTag = TAG, chroma: bool = True) -> None:
+    """Stores a collection in `directory`, unless one of that size is there, and builds its Chroma index.
+
+    `tag` is the embedder that the vectors are said to be of.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     catalogue = Catalogue.create(directory)
     with catalogue.reading() as reader:
         stored = reader.collection(COLLECTION)
     if stored is None:
         with catalogue.writing() as writer:
-            tag = EmbedderTag(SyntheticEmbedder.name, SyntheticEmbedder.fingerprint, DIMENSION)
             number = writer.create_collection(COLLECTION, tag).id
             writer.set_background(number, BACKGROUND, chunks)
         _fill(catalogue, number, chunks)
