@@ -142,7 +142,14 @@ def knowledge_base(
             own[name] = built_in if found.fingerprint == built_in.fingerprint else found
         return own[name]
 
-    return KnowledgeBase(workspace.state_dir, embedder)
+    def close() -> None:
+        from aivax_cli.retrieval.embedding.remote import RemoteEmbedder
+
+        for each in own.values():
+            if isinstance(each, RemoteEmbedder):
+                each.close()
+
+    return KnowledgeBase(workspace.state_dir, embedder, on_close=close)
 
 
 def ledger(workspace: Workspace) -> Ledger:

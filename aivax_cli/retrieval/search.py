@@ -69,11 +69,13 @@ class KnowledgeBase:
         embedder: Embedder | Callable[[str], Embedder],
         *,
         vector_index: VectorIndex = "auto",
+        on_close: Callable[[], None] = lambda: None,
     ) -> None:
         """`directory` is the workspace's `.aivax`; `embedder` is that of all collections, or gives each its
-        own by name. Nothing is opened before the first search.
+        own by name. Nothing is opened before the first search. `on_close` ends what embedders wait for.
         """
         self._directory = directory
+        self._on_close = on_close
         self._embedder_of = embedder if callable(embedder) else lambda _: embedder
         self._catalogue: Catalogue | None = None
         self._lock = Lock()
@@ -124,6 +126,7 @@ class KnowledgeBase:
 
     def close(self) -> None:
         """Lets go of files and memory."""
+        self._on_close()
         with self._lock:
             if self._catalogue is not None:
                 self._catalogue.close()

@@ -1,6 +1,7 @@
 """The remote embedder against real endpoints."""
 
 import threading
+import time
 from decimal import Decimal
 
 import numpy as np  # noqa: TID253
@@ -8,7 +9,7 @@ import pytest
 from support.calling import QUICK, target
 from support.embedding_server import embeddings
 from support.knowledge import HashEmbedder
-from support.upstream import Upstream, html, json_answer, status
+from support.upstream import Upstream, html, json_answer, silence, status
 
 from aivax_cli.core.errors import KeyMissingError, ModelError
 from aivax_cli.core.types import Prices
@@ -160,6 +161,34 @@ def test_connections_are_kept():
         kept.embed_queries(["a"])
         kept.embed_queries(["b"])
     assert len({request.port for request in upstream.requests}) == 1
+
+
+def test_closing_ends_the_wait_for_an_endpoint_that_is_silent():
+    raised = []
+
+    def ask(waiting):
+        try:
+            waiting.embed_queries(["a"])
+        except ModelError as error:
+            raised.append(error.message)
+
+    with Upstream(silence()) as upstream:
+        waiting = embedder(upstream)
+        thread = threading.Thread(target=ask, args=(waiting,))
+        thread.start()
+        while not upstream.requests:
+            time.sleep(0.01)
+        waiting.close()
+        thread.join(5)
+        upstream.answers(embeddings())
+        assert len(waiting.embed_queries(["a"]).vectors) == 1
+    assert raised == ["embedding with @test/m was given up"]
+
+
+def test_a_batch_that_fails_keeps_later_ones_from_being_sent():
+    with Upstream(status(400, "no")) as upstream, pytest.raises(ModelError):
+        embedder(upstream, batch=1).embed_passages([str(number) for number in range(100)])
+    assert len(upstream.requests) < 100
 
 
 def test_the_embedded_engine_serves_no_embeddings():

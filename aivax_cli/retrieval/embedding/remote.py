@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Final
 
 from aivax_cli.core.errors import ModelError
@@ -56,6 +59,8 @@ class EmbeddingModel:
 class RemoteEmbedder:
     """Embeds through an endpoint, in batches, several at once. May be shared by threads.
 
+    Requests run in threads that keep no process from ending; `close` ends every wait for them at once.
+
     `count_tokens` counts where the endpoint does not say what it read; `prices` is asked once a text has
     been embedded. `dimension` is the one known from an index; without it, and without `dimensions` in the
     model, the first answer tells, and asking for the dimension earlier embeds a word to find it.
@@ -80,6 +85,8 @@ class RemoteEmbedder:
         self._batch = batch
         self._dimension = dimension or model.dimensions
         self._owed = 0
+        self._lock = Lock()
+        self._awaited: set[Future[EmbeddingAnswer]] = set()
 
     @property
     def name(self) -> str:
@@ -106,6 +113,14 @@ class RemoteEmbedder:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return self._count_tokens(texts)
 
+    def close(self) -> None:
+        """Those who wait for vectors get a ModelError. The embedder can be used again."""
+        with self._lock:
+            waiting, self._awaited = self._awaited, set()
+        for future in waiting:
+            with suppress(InvalidStateError):
+                future.set_exception(ModelError(f"embedding with {self.name} was given up"))
+
     def _embed(self, texts: Sequence[str], on_batch: Callable[[int], None] | None) -> Embedded:
         import numpy as np
 
@@ -121,15 +136,35 @@ class RemoteEmbedder:
         return Embedded(vectors, tokens, self._prices() if parts else None)
 
     def _run(self, batches: Sequence[Sequence[str]]) -> Iterator[tuple[Sequence[str], EmbeddingAnswer]]:
-        if len(batches) < 2:
-            for batch in batches:
-                yield batch, self._endpoint.embed(batch)
-            return
-        pool = ThreadPoolExecutor(min(PARALLEL, len(batches)), thread_name_prefix="embed")
+        """The answers in the order of the batches. Batches that were not sent when one fails never are."""
+        futures: list[Future[EmbeddingAnswer]] = [Future() for _ in batches]
+        waiting = deque(zip(batches, futures, strict=True))
+        with self._lock:
+            self._awaited.update(futures)
+        for _ in range(min(PARALLEL, len(batches))):
+            Thread(target=self._work, args=(waiting,), name="embed", daemon=True).start()
         try:
-            yield from zip(batches, pool.map(self._endpoint.embed, batches), strict=True)
+            for batch, future in zip(batches, futures, strict=True):
+                yield batch, future.result()
         finally:
-            pool.shutdown(cancel_futures=True)
+            waiting.clear()
+            with self._lock:
+                self._awaited.difference_update(futures)
+
+    def _work(self, waiting: deque[tuple[Sequence[str], Future[EmbeddingAnswer]]]) -> None:
+        """Sends batches until none waits."""
+        while True:
+            try:
+                batch, future = waiting.popleft()
+            except IndexError:
+                return
+            with suppress(InvalidStateError):  # given up meanwhile
+                try:
+                    future.set_result(self._endpoint.embed(batch))
+                except InvalidStateError:
+                    raise
+                except Exception as error:  # noqa: BLE001  # raised where the answer is waited for
+                    future.set_exception(error)
 
     def _normalised(self, answer: EmbeddingAnswer) -> NDArray[np.float32]:
         """The vectors at length 1. Raises ModelError for one that is no direction or of another dimension."""
