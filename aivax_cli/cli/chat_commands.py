@@ -113,6 +113,8 @@ async def _search(chat: Chat, argument: str) -> Next:
     except InterruptedWork:
         chat.screen.note("interrupted")
         return None
+    for problem in found.problems:
+        chat.screen.warn(problem)
     if found.passages:
         print_hits(chat.screen, found.passages, root=chat.workspace.root)
     else:
