@@ -58,11 +58,24 @@ class Screen:
         self.quiet = quiet
         self.debug = debug
         self._make_way: Callable[[], None] = _nothing
-        self.out: Console = Console(file=stdout or sys.stdout, highlight=False, no_color=colourless)
-        self.err: Console = Console(file=stderr or sys.stderr, highlight=False, no_color=colourless)
-        for console in (self.out, self.err):
-            if not console.is_terminal and "COLUMNS" not in os.environ:
-                console.width = _PIPE_COLUMNS
+
+        def console(file: TextIO) -> Console:
+            # FORCE_COLOR asks for colour. Rich takes it for a terminal, and would move the cursor of a file.
+            terminal = file.isatty()
+            forced = bool(os.environ.get("FORCE_COLOR")) and not terminal
+            return Console(
+                file=file,
+                highlight=False,
+                no_color=colourless,
+                force_terminal=terminal,
+                color_system="256" if forced else "auto",
+            )
+
+        self.out = console(stdout or sys.stdout)
+        self.err = console(stderr or sys.stderr)
+        for each in (self.out, self.err):
+            if not each.is_terminal and "COLUMNS" not in os.environ:
+                each.width = _PIPE_COLUMNS
 
     @contextmanager
     def making_way(self, make_way: Callable[[], None]) -> Iterator[None]:

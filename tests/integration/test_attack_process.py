@@ -148,3 +148,12 @@ def test_a_tool_call_of_garbage_neither_ends_the_turn_nor_floods_the_screen(
 def test_messages_nested_beyond_reason_are_refused(place: Path) -> None:
     done = aivax("complete", "g", "--messages", "-", cwd=place, home=place, stdin="[" * 100_000)
     assert (done.code, done.err[:40]) == (2, "error: stdin is nested beyond all reason")
+
+
+def test_forced_colour_does_not_make_a_terminal_of_a_pipe(place: Path) -> None:
+    environ = {"FORCE_COLOR": "1"}
+    done = aivax("complete", "g", "hi", cwd=place, home=place, stdin="", env=environ)
+    assert done.out == "Paris.\n"
+    assert "\x1b[K" not in done.err
+    listed = aivax("gateways", cwd=place, home=place, env=environ)
+    assert "\x1b[1m" in listed.out
