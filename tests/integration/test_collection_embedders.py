@@ -164,6 +164,14 @@ def test_a_missing_key_is_an_error_before_anything_is_sent(root):
     assert upstream.requests == []
 
 
+def test_doctor_tells_of_an_embedders_missing_key(root):
+    with Upstream(status(401)) as upstream:
+        define(root, "kb", upstream)
+        done = run(root, "doctor", key="")
+    assert "no API key for small-embed: the environment variable EMBED_KEY is not set" in done.out
+    assert f"127.0.0.1:{upstream.port} answers, for small-embed" in done.out
+
+
 @pytest.mark.parametrize(
     ("embedder", "told"),
     [

@@ -125,3 +125,15 @@ target = ModelTarget("@openai/gpt-5-mini", "openai", "gpt-5-mini", "https://api.
 assert GenaiPriceBook().prices(target, "gpt-999") is not None
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_model_that_only_reads_is_priced_without_a_price_of_output():
+    embedder = target("@openai/text-embedding-3-small")
+
+    assert GenaiPriceBook().prices(embedder) is None
+    assert GenaiPriceBook().input_prices(embedder) == Prices(Decimal("0.00000002"), Decimal(0))
+
+
+def test_a_model_that_only_reads_and_that_nobody_knows_is_unpriced_or_free_on_this_machine():
+    assert GenaiPriceBook().input_prices(target("@far/unheard-of")) is None
+    assert usd_per_mtok(GenaiPriceBook().input_prices(target("@ollama/bge-m3", free=True))) == (0, 0, 0)
