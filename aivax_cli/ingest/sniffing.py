@@ -14,6 +14,7 @@ BYTE_ORDER_MARKS: Final = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
+_MARKS: Final = tuple(mark for mark, _ in BYTE_ORDER_MARKS)
 _HEAD_BYTES: Final = 8_192
 _CONTROLS: Final = bytes(byte for byte in range(32) if byte not in b"\t\n\r\f\b\x1b") + b"\x7f"
 _MOST_CONTROLS: Final = 0.01
@@ -30,7 +31,7 @@ def why_not_text(path: Path) -> str | None:
 
 def looks_like_text(head: bytes) -> bool:
     """Whether bytes are text in some encoding: marked as such, or without NUL and nearly without controls."""
-    if head.startswith(tuple(mark for mark, _ in BYTE_ORDER_MARKS)):
+    if head.startswith(_MARKS):
         return True
     if b"\0" in head:
         return False

@@ -72,14 +72,28 @@ class _Names:
 
     def __init__(self, base: Path) -> None:
         self._bases = dict.fromkeys((Path(os.path.normpath(base.absolute())), base.resolve()))
+        self._base_names = {str(base) for base in self._bases}
+        self._prefixes: dict[str, str] = {}
 
     def of(self, path: Path) -> str:
         """The posix path below the base, else the absolute one."""
-        absolute = Path(os.path.normpath(path.absolute()))
+        # As text, a folder at a time: every file of a walk is named, and paths are slow to take apart.
+        absolute = os.path.abspath(path)  # noqa: PTH100  # links keep their names
+        if absolute in self._base_names:
+            return "."
+        folder, name = os.path.split(absolute)
+        if folder not in self._prefixes:
+            self._prefixes[folder] = self._prefix(Path(folder))
+        return self._prefixes[folder] + name
+
+    def _prefix(self, folder: Path) -> str:
+        """What the names of files in a folder begin with."""
         for base in self._bases:
-            if absolute.is_relative_to(base):
-                return absolute.relative_to(base).as_posix()
-        return absolute.as_posix()
+            if folder == base:
+                return ""
+            if folder.is_relative_to(base):
+                return f"{folder.relative_to(base).as_posix()}/"
+        return f"{folder.as_posix().rstrip('/')}/"
 
 
 @dataclass(slots=True)
@@ -88,9 +102,9 @@ class _Gathered:
 
     names: _Names
     entries: dict[str, Path | Skipped] = field(default_factory=dict)
-    seen: set[Path] = field(default_factory=set)
+    seen: set[str] = field(default_factory=set)
 
-    def take(self, path: Path, real: Path) -> None:
+    def take(self, path: Path, real: str) -> None:
         if real not in self.seen:
             self.seen.add(real)
             self.entries[self.names.of(path)] = path
@@ -112,7 +126,7 @@ def _gather(path: Path, gathered: _Gathered, *, include: Patterns, exclude: Patt
     if stat.S_ISDIR(mode):
         _Folder(path, gathered, include, exclude).walk()
     else:
-        gathered.take(path, path.resolve())
+        gathered.take(path, str(path.resolve()))
 
 
 class _Folder:
@@ -136,7 +150,7 @@ class _Folder:
         pending = [(folder, relative, rules)]
         while pending:
             folder, relative, rules = pending.pop()
-            real = folder.resolve()
+            real = str(folder.resolve())
             if real in self._gathered.seen:
                 continue
             self._gathered.seen.add(real)
@@ -157,7 +171,7 @@ class _Folder:
                     if self._wants_folder(below, inner):
                         pending.append((Path(entry.path), f"{below}/", inner))
                 elif self._wants_file(below, inner):
-                    self._take(Path(entry.path), real / entry.name)
+                    self._take(Path(entry.path), os.path.join(real, entry.name))  # noqa: PTH118
 
     def _follow(self, link: Path, relative: str, rules: IgnoreRules) -> None:
         try:
@@ -174,9 +188,9 @@ class _Folder:
         elif is_folder:
             self._enter(link, f"{relative}/", rules)
         else:
-            self._take(link, real)
+            self._take(link, str(real))
 
-    def _take(self, path: Path, real: Path) -> None:
+    def _take(self, path: Path, real: str) -> None:
         if _GENERATED.match(path.name):
             self._gathered.skip(path, "written by a tool; name it to read it")
         else:
@@ -193,16 +207,17 @@ class _Folder:
             return False
         if self._include and not self._include.match(relative):
             return False
-        return not rules.ignore(self._real_root / relative, is_folder=False)
+        return not (rules.layers and rules.ignore(self._real_root / relative, is_folder=False))
 
 
 def _looked_at(found: Found, max_bytes: int) -> Found | Skipped:
     """The file, or why it is not to be read. Special files are never opened."""
     try:
         status = found.path.stat()
-        for is_kind, reason in _SPECIAL:
-            if is_kind(status.st_mode):
-                return Skipped(found.name, reason)
+        if not stat.S_ISREG(status.st_mode):
+            for is_kind, reason in _SPECIAL:
+                if is_kind(status.st_mode):
+                    return Skipped(found.name, reason)
         if status.st_size == 0:
             return Skipped(found.name, "empty")
         if is_import(found.path):  # read line by line, whatever its size
