@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from aivax_cli.core.types import Charge, Conversation, ModelTarget, Retrieval
     from aivax_cli.gateway.definition import EmbedderModel, Gateway
     from aivax_cli.gateway.workspace import LoadedGateway, Workspace
+    from aivax_cli.ingest.plan import Estimator
     from aivax_cli.model.local import LocalEngine
     from aivax_cli.reranking import RerankPlan
     from aivax_cli.retrieval.embedding.base import Embedder
@@ -63,17 +64,13 @@ def collection_embedder(
 def _remote_embedder(
     workspace: Workspace, name: str, given: EmbedderModel, environ: Mapping[str, str]
 ) -> Embedder:
-    from aivax_cli.gateway.providers import resolve_model
     from aivax_cli.ingest.tokens import estimate_tokens
     from aivax_cli.model.embeddings import HttpEmbeddingEndpoint
     from aivax_cli.model.posting import Patience
     from aivax_cli.retrieval.embedding.remote import EmbeddingModel, RemoteEmbedder
     from aivax_cli.usage.price_book import GenaiPriceBook
-    from aivax_cli.usage.pricing import reading_prices
 
-    target = resolve_model(given.model, workspace.providers())
-    if given.price is not None:
-        target = replace(target, free=False, prices=reading_prices(given.price))
+    target = _embedding_target(workspace, given)
     model = EmbeddingModel(
         target.label,
         target.base_url,
@@ -90,6 +87,45 @@ def _remote_embedder(
         prices=lambda: GenaiPriceBook().input_prices(target),
         batch=given.batch,
         dimension=_indexed_dimension(workspace, name, model.fingerprint),
+    )
+
+
+def _embedding_target(workspace: Workspace, given: EmbedderModel) -> ModelTarget:
+    from aivax_cli.gateway.providers import resolve_model
+    from aivax_cli.usage.pricing import reading_prices
+
+    target = resolve_model(given.model, workspace.providers())
+    if given.price is not None:
+        target = replace(target, free=False, prices=reading_prices(given.price))
+    return target
+
+
+def indexing_estimator(workspace: Workspace, name: str, store: AssetStore) -> Estimator:
+    """What indexing into a collection takes, without fetching or calling anything.
+
+    Without the built-in model's own tokenizer, which comes with its weights, tokens are estimated.
+    """
+    from aivax_cli.ingest.plan import Estimator, measured_speed
+    from aivax_cli.ingest.tokens import estimate_tokens
+    from aivax_cli.retrieval.embedding import e5
+    from aivax_cli.usage.price_book import GenaiPriceBook
+    from aivax_cli.usage.pricing import FREE
+
+    given = workspace.collection_definition(name).embedder
+    embedder = collection_embedder(workspace, name, store)
+    speed = measured_speed(workspace.state_dir, embedder.fingerprint)
+    if not isinstance(given, str):
+        prices = GenaiPriceBook().input_prices(_embedding_target(workspace, given))
+        return Estimator(embedder.name, embedder.fingerprint, estimate_tokens, 0, prices, speed, exact=False)
+    exact = store.present(e5.ASSET_NAME)
+    return Estimator(
+        embedder.name,
+        embedder.fingerprint,
+        embedder.count_tokens if exact else estimate_tokens,
+        e5.TOKENS_A_TEXT,
+        FREE,
+        speed or e5.TOKENS_PER_S,
+        exact,
     )
 
 

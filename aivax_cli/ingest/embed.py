@@ -18,6 +18,10 @@ WINDOW_CHUNKS = 128
 kill can lose, and enough for the embedder to batch texts of like length."""
 
 
+MEASURED_FROM_TOKENS = 2_000
+"""Tokens from which on the time that embedding them took says how fast an embedder is."""
+
+
 class EmbeddingPass:
     """Embeds one collection's chunks, counting what it took."""
 
@@ -40,6 +44,7 @@ class EmbeddingPass:
                 window = reader.pending_chunks(collection.id, after, WINDOW_CHUNKS)
                 known = reader.known_vectors(collection, list({chunk.hash for chunk in window}))
             if not window:
+                self._remember_speed(collection)
                 return
             texts = {chunk.hash: chunk.text for chunk in window if chunk.hash not in known}
             on_chunks(len(window) - len(texts))
@@ -50,6 +55,12 @@ class EmbeddingPass:
                 writer.add_vectors(collection.id, vectors)
                 writer.complete_documents(collection.id, dict.fromkeys(chunk.document_id for chunk in window))
             after = window[-1].id
+
+    def _remember_speed(self, collection: Collection) -> None:
+        """For the estimates of later ingests. Little work says little: it is the start that is measured."""
+        if self.tokens >= MEASURED_FROM_TOKENS and self.seconds > 0:
+            with self._catalogue.writing() as writer:
+                writer.set_speed(collection.embedder.fingerprint, self.tokens / self.seconds)
 
     def _embed(self, texts: list[str], on_chunks: Callable[[int], None]) -> list[bytes]:
         start = time.monotonic()

@@ -27,7 +27,7 @@ _WORDS: Final = {
     ),
     "ignored": ("line with fields that mean nothing here", "lines with fields that mean nothing here"),
     "repeated": ("docid stands in the file more than once", "docids stand in the file more than once"),
-    "taken": ("docid was another file's until now", "docids were another file's until now"),
+    "taken": ("document was another file's until now", "documents were another file's until now"),
 }
 
 

@@ -7,12 +7,12 @@ left alone. A file owns its docids: those that are gone from it are removed.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from aivax_cli.ingest.documents import Document, Found
+from aivax_cli.ingest.documents import Chunk, Document, Found
 from aivax_cli.ingest.jsonl import BadLine, Line, read_lines
 from aivax_cli.ingest.progress import Notice
 from aivax_cli.ingest.readers.text import cleaned
@@ -146,7 +146,7 @@ class Import:
                 writer.relabel_document(collection, old.id, name, line.labels, part)
                 shelf.tally.changed += 1
             return old.id
-        chunks = self._chunks(line)
+        chunks = placed(line, shelf.chunker.chunk(document_of(line)))
         whole = len(chunks) == 1 and chunks[0].text == line.text
         new = NewDocument(
             name=line.docid,
@@ -170,18 +170,6 @@ class Import:
         assert stored is not None
         return stored.id
 
-    def _chunks(self, line: Line) -> list[NewChunk]:
-        """The document as chunks: one, unless it is too long. A part keeps the place that it had."""
-        document = Document(line.docid, "", cleaned(line.text), "text", lines_are_real=False)
-        chunks = [new_chunk(chunk) for chunk in self.shelf.chunker.chunk(document)]
-        place = line.place
-        if place is None:
-            return chunks
-        return [
-            NewChunk(chunk.text, place.heading, place.first_line, place.last_line, place.page, chunk.tokens)
-            for chunk in chunks
-        ]
-
     def _look_at(self, writer: Writer, line: Line, chunks: Iterable[NewChunk]) -> None:
         findings = self.shelf.tally.findings
         findings.length(line.docid, sum(chunk.tokens for chunk in chunks))
@@ -194,3 +182,19 @@ class Import:
         collection = self.shelf.collection
         if collection.background is None and facts.fingerprint == collection.embedder.fingerprint:
             writer.set_background(collection.id, facts.background, facts.background_chunks)
+
+
+def document_of(line: Line) -> Document:
+    """A line as what is cut: plain text, so that it stays whole unless it is too long."""
+    return Document(line.docid, "", cleaned(line.text), "text", lines_are_real=False)
+
+
+def placed(line: Line, chunks: Sequence[Chunk]) -> list[NewChunk]:
+    """The chunks of a line as they are stored: a part of an exported document keeps its place."""
+    place = line.place
+    if place is None:
+        return [new_chunk(chunk) for chunk in chunks]
+    return [
+        NewChunk(chunk.text, place.heading, place.first_line, place.last_line, place.page, chunk.tokens)
+        for chunk in chunks
+    ]

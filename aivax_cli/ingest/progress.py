@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal
 
 Phase = Literal["reading", "embedding", "indexing"]
@@ -31,6 +32,33 @@ class Notice:
 
     name: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class IngestPlan:
+    """What an ingest would do. `chunks` are those of added and changed documents.
+
+    `chunks_to_embed` have no vector yet; embedding them reads about `embedding_tokens`, counted by the
+    embedder's own tokenizer if `exact`, with what measuring the background of a new collection takes.
+    `usd` is None when the price is unknown, `seconds` when the speed is.
+    """
+
+    collection: str
+    files: int
+    added: int
+    changed: int
+    unchanged: int
+    removed: int
+    failed: tuple[Notice, ...]
+    skipped: tuple[Notice, ...]
+    warnings: tuple[Notice, ...]
+    chunks: int
+    chunks_to_embed: int
+    embedding_tokens: int
+    embedder: str
+    exact: bool
+    usd: Decimal | None
+    seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from aivax_cli.ingest.documents import Found, Skipped
 from aivax_cli.ingest.embed import EmbeddingPass
 from aivax_cli.ingest.importing import Import
 from aivax_cli.ingest.progress import IngestSummary, Notice, Phase, Progress
-from aivax_cli.ingest.shelf import Shelf, Tally
+from aivax_cli.ingest.shelf import ELSEWHERE, Shelf, Tally
 from aivax_cli.ingest.walk import MAX_BYTES, walk
 from aivax_cli.retrieval.analysis import ANALYZER
 from aivax_cli.retrieval.catalogue import Catalogue
@@ -44,7 +44,8 @@ class IngestRequest:
 
     `base` is the workspace: documents are named by their path below it. `include` and `exclude` are globs.
     `reindex` reads and embeds everything anew, with whichever embedder is given. `chunk_tokens` is the most
-    tokens in a chunk; documents that were cut by another number are cut again.
+    tokens in a chunk; documents that were cut by another number are cut again. `document` is one that came
+    from elsewhere and is ingested instead of `paths`: no file of the workspace's is looked at.
     """
 
     paths: tuple[Path, ...]
@@ -56,6 +57,7 @@ class IngestRequest:
     keep_missing: bool = False
     reindex: bool = False
     chunk_tokens: int = MAX_TOKENS
+    document: Found | None = None
 
 
 def ingest(
@@ -76,7 +78,22 @@ def ingest(
     Raises IngestError when nothing can be read or stored, KnowledgeError when another embedder built the
     collection.
     """
+    items = found_items(request)
+    with write_lock(
+        directory, purpose=f"ingesting into '{request.collection}'", wait_s=wait_s, on_wait=on_wait
+    ):
+        catalogue = Catalogue.create(directory)
+        try:
+            return _Run(request, directory, catalogue, embedder, on_progress, items).run()
+        finally:
+            catalogue.close()
+
+
+def found_items(request: IngestRequest) -> list[Found | Skipped]:
+    """The files that a request names, and what is passed over. Raises IngestError when there are none."""
     check_name(request.collection)
+    if request.document is not None:
+        return [request.document]
     items = list(
         walk(
             request.paths,
@@ -89,14 +106,7 @@ def ingest(
     if not any(isinstance(item, Found) for item in items):
         where = ", ".join(str(path) for path in request.paths)
         raise IngestError(f"{where}: no documents to read", fix="check the path and what is excluded")
-    with write_lock(
-        directory, purpose=f"ingesting into '{request.collection}'", wait_s=wait_s, on_wait=on_wait
-    ):
-        catalogue = Catalogue.create(directory)
-        try:
-            return _Run(request, directory, catalogue, embedder, on_progress, items).run()
-        finally:
-            catalogue.close()
+    return items
 
 
 @dataclass(slots=True)
@@ -214,14 +224,16 @@ class _Run:
                 passed_over.append(item.name)
                 continue
             self._tell(item.name)
-            if shelf.is_import(item):
+            if request.document is not None:
+                shelf.file(item, source=ELSEWHERE)
+            elif shelf.is_import(item):
                 imported.add(item.name)
                 Import(shelf, item, request.keep_missing, self._tell).run()
             elif (document_id := shelf.file(item)) is not None:
                 seen.add(document_id)
             self.files_done += 1
         self._tell()
-        if not request.keep_missing:
+        if not request.keep_missing and request.document is None:
             self._remove_gone(collection, seen, passed_over)
             self._remove_gone_imports(collection, imported, passed_over)
 
@@ -230,7 +242,9 @@ class _Run:
         roots = [root_name(path, self.request.base) for path in self.request.paths]
         with self.catalogue.writing() as writer:
             for name in writer.import_sources(collection.id):
-                if name not in seen and _is_below(name, roots) and not _is_below(name, passed_over):
+                if name in seen or name == ELSEWHERE:
+                    continue
+                if is_below(name, roots) and not is_below(name, passed_over):
                     gone = writer.imported_from(collection.id, name)
                     writer.remove_documents(collection.id, gone)
                     writer.reopen_import(collection.id, name)
@@ -246,7 +260,7 @@ class _Run:
             gone = [
                 number
                 for number, name in reader.document_names(collection.id)
-                if number not in seen and _is_below(name, roots) and not _is_below(name, passed_over)
+                if number not in seen and is_below(name, roots) and not is_below(name, passed_over)
             ]
         if gone:
             with self.catalogue.writing() as writer:
@@ -278,7 +292,7 @@ def root_name(path: Path, base: Path) -> str:
     return absolute.as_posix()
 
 
-def _is_below(name: str, roots: list[str]) -> bool:
+def is_below(name: str, roots: list[str]) -> bool:
     """Whether a document of that name lies at or below one of the roots."""
     return any(
         name == root

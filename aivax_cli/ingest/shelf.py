@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,9 @@ SETTLED_NS = 2_000_000_000
 within the same tick of the file system's clock."""
 
 READ_BYTES = 1 << 20
+
+ELSEWHERE = "-"
+"""The source, and with it the kind, of documents that are no files of the workspace's."""
 
 
 @dataclass(slots=True)
@@ -68,13 +71,14 @@ class Shelf:
         with self.catalogue.reading() as reader:
             return bool(reader.imported_from(self.collection.id, found.name))
 
-    def file(self, found: Found) -> int | None:
+    def file(self, found: Found, source: str = "") -> int | None:
         """Brings one file up to date; gives its document's id, None when there is none."""
         old = self.stored(found.name)
         try:
             checked_ns = time.time_ns()
             stamp = stamp_of(found.path)
             cut_alike = old is not None and not self.anew and old.cutting == self.cutting
+            cut_alike = cut_alike and old is not None and old.source == source
             if old is not None and cut_alike and is_settled(old.stamp, stamp, old.checked_ns):
                 self.tally.unchanged += 1
                 return old.id
@@ -91,18 +95,24 @@ class Shelf:
         except IngestError as error:
             self.tally.failed.append(Notice(found.name, str(error).removeprefix(f"{found.name}: ")))
             return old.id if old is not None else None
-        return self.put(document, digest, stamp, checked_ns)
+        new = NewDocument(
+            found.name, document.title, document.kind, digest, stamp, checked_ns, self.cutting, source
+        )
+        if source and old is not None and old.source != source:
+            self.tally.findings.add("taken", f"{found.name}, before of {old.source or 'a file'}")
+        if source:
+            title = Path(found.name).stem if document.title == found.path.stem else document.title
+            document = replace(document, title=title)
+            new = replace(new, title=title, kind=source)
+        return self._put(document, new)
 
-    def put(self, document: Document, digest: bytes, stamp: FileStamp, checked_ns: int) -> int:
+    def _put(self, document: Document, new: NewDocument) -> int:
         """Cuts and stores a document, in place of the one of its name; gives its id."""
         self.tally.warnings.extend(Notice(document.name, reason) for reason in document.warnings)
         chunks = self.chunker.chunk(document)
         self.tally.findings.chunks(document.name, chunks)
-        new = NewDocument(
-            document.name, document.title, document.kind, digest, stamp, checked_ns, self.cutting
-        )
         with self.catalogue.writing() as writer:
-            twin = writer.twin(self.collection.id, digest, document.name)
+            twin = writer.twin(self.collection.id, new.content_hash, document.name)
             replaced = writer.put_document(self.collection.id, new, [new_chunk(chunk) for chunk in chunks])
             stored = writer.document(self.collection.id, document.name)
         assert stored is not None

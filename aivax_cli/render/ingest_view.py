@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from aivax_cli.render.money import UNPRICED, usd_short
 from aivax_cli.render.safe_text import safe_line
 
 if TYPE_CHECKING:
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
-    from aivax_cli.ingest.progress import IngestSummary, Notice, Progress
+    from aivax_cli.ingest.progress import IngestPlan, IngestSummary, Notice, Progress
     from aivax_cli.render.screen import Screen
 
 _SHOWN_SKIPPED = 5
@@ -106,7 +108,49 @@ def summary_view(summary: IngestSummary) -> Group:
     return Group(table, Text("\n".join(skipped), style="dim")) if skipped else Group(table)
 
 
-def notice_lines(summary: IngestSummary) -> list[str]:
+def pass_line(summary: IngestSummary) -> str:
+    """One pass of watching in a line: when, what changed, how long it took."""
+    changes = f"{_files(summary)} · {summary.chunks_embedded:,} chunks embedded in {summary.seconds:.1f} s"
+    return f"{datetime.now():%H:%M:%S}  {changes}"
+
+
+def plan_object(plan: IngestPlan) -> dict[str, object]:
+    """The plan as JSON; `usd` and `seconds` are null when they are not known."""
+    return {"dry_run": True, **asdict(plan)}
+
+
+def plan_view(plan: IngestPlan) -> Group:
+    """What an ingest would do, in a small table, and what it would leave out."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim")
+    table.add_column()
+    table.add_row("collection", plan.collection)
+    table.add_row("files", f"{plan.files:,}: {_files(plan)}" if plan.added + plan.changed else _files(plan))
+    table.add_row("chunks", f"{plan.chunks:,} in new and changed documents")
+    if plan.chunks_to_embed:
+        table.add_row(
+            "to embed",
+            f"{plan.chunks_to_embed:,} chunks, about {plan.embedding_tokens:,} tokens, by {plan.embedder}",
+        )
+    else:
+        table.add_row("to embed", "nothing new")
+    table.add_row("cost", UNPRICED if plan.usd is None else usd_short(plan.usd))
+    table.add_row("time", "not known yet" if plan.seconds is None else f"about {_duration(plan.seconds)}")
+    lines = [*_skipped(plan.skipped), "Nothing was written: this is what an ingest would do."]
+    return Group(table, Text("\n".join(lines), style="dim"))
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60):,} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def notice_lines(summary: IngestSummary | IngestPlan) -> list[str]:
     """What is to be warned of: the first few files that failed or look wrong, and how many more there are."""
     failed = [f"{notice.name}: not read: {notice.reason}" for notice in summary.failed]
     warned = [f"{notice.name}: {notice.reason}" for notice in summary.warnings]
@@ -118,7 +162,7 @@ def _first(lines: Sequence[str], kind: str) -> list[str]:
     return [*lines[:_SHOWN_WARNINGS], f"… and {more:,} more {kind}"] if more > 1 else list(lines)
 
 
-def _files(summary: IngestSummary) -> str:
+def _files(summary: IngestSummary | IngestPlan) -> str:
     counts = {
         "added": summary.added,
         "changed": summary.changed,

@@ -110,6 +110,13 @@ class Reader:
         ).fetchone()
         return None if row is None else float(row[0])
 
+    def tokens_per_s(self, fingerprint: str) -> float | None:
+        """How fast an embedder was when it last had something to do."""
+        row = self._db.execute(
+            "SELECT tokens_per_s FROM embedders WHERE fingerprint = ?", (fingerprint,)
+        ).fetchone()
+        return None if row is None or row[0] is None else float(row[0])
+
     # Documents
 
     def document(self, collection_id: int, name: str) -> StoredDocument | None:
@@ -216,6 +223,14 @@ class Reader:
             (collection_id, after_chunk, limit),
         )
         return [PendingChunk(row[0], row[1], row[2], embedded_text(row[3], row[4])) for row in rows]
+
+    def pending_texts(self, document_id: int) -> list[str]:
+        """The texts of a document's chunks without a vector."""
+        rows = self._db.execute(
+            "SELECT heading, text FROM chunks WHERE document_id = ? AND vector_id IS NULL ORDER BY ordinal",
+            (document_id,),
+        )
+        return [embedded_text(*row) for row in rows]
 
     def known_vectors(self, collection: Collection, hashes: Sequence[bytes]) -> dict[bytes, bytes | None]:
         """Which of the texts have been embedded: None where this collection has the vector already, else

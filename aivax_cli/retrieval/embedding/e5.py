@@ -26,6 +26,12 @@ QUERY_PREFIX: Final = "query: "
 PASSAGE_PREFIX: Final = "passage: "
 _MOST_THREADS: Final = 32
 
+TOKENS_A_TEXT: Final = 5
+"""Tokens that are read beside a passage's own: its prefix, its beginning and its end."""
+
+TOKENS_PER_S: Final = 4_000
+"""For estimates before anything was embedded: what two cores of a common machine manage."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Model:
