@@ -30,6 +30,13 @@ def cited(text: str) -> frozenset[int]:
     return frozenset(int(number) for group in groups for number in group)
 
 
+_SCORE_COLUMNS = 4
+"""The width of `0.53`."""
+
+_GAP = 2
+"""The columns between two columns."""
+
+
 class Sources:
     """The passages, numbered as the model saw them: place, heading, score.
 
@@ -50,11 +57,15 @@ class Sources:
         if longest + _LEAST_HEADING + _FIXED_COLUMNS > options.max_width:
             yield from self._stacked(rows)
             return
-        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, _GAP, 0, 0))
         table.add_column(no_wrap=True, justify="right")
         table.add_column(no_wrap=True)
-        table.add_column(no_wrap=True, overflow="ellipsis")
+        table.add_column(no_wrap=True)
         table.add_column(no_wrap=True, justify="right")
+        # Only the heading gives way. Left to itself the table cuts number and score as well.
+        beside = max((number.cell_len for number, *_ in rows), default=0) + longest + _SCORE_COLUMNS
+        for _, _, heading, _ in rows:
+            heading.truncate(max(1, options.max_width - beside - 3 * _GAP), overflow="ellipsis")
         for row in rows:
             table.add_row(*row)
         yield table
