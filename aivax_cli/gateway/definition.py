@@ -3,7 +3,6 @@ reference come."""
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -21,6 +20,15 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from aivax_cli.core.types import RetrievalLimits
+from aivax_cli.gateway.fields import (
+    BaseUrl,
+    CommandWords,
+    StopTexts,
+    Usd,
+    VariableName,
+    pattern,
+    text_or_mapping,
+)
 
 GATEWAY_NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 # The index's own rule for names: it maps what its stores do not take.
@@ -51,48 +59,9 @@ def _strategy_schema() -> dict[str, JsonValue]:
     return {"anyOf": [{"enum": list(STRATEGIES)}, {"type": "string", "pattern": f"^[-_]*({pattern})[-_]*$"}]}
 
 
-def _number_to_decimal(value: object) -> object:
-    """YAML's numbers as the decimal that was written: 0.1 is exactly 0.1."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return Decimal(str(value))
-    return value
-
-
-def _text_or_mapping(value: object) -> str | None:
-    if isinstance(value, str):
-        return "<text>"
-    return "<mapping>" if isinstance(value, (dict, BaseModel)) else None
-
-
-def _text_or_list(value: object) -> str | None:
-    if isinstance(value, str):
-        return "<text>"
-    return "<list>" if isinstance(value, (list, tuple)) else None
-
-
-def _pattern(pattern: str, rule: str) -> Any:
-    """A pattern with its rule in words, for editors and for our own errors."""
-    return Field(pattern=pattern, json_schema_extra={"patternErrorMessage": rule})
-
-
-Usd = Annotated[
-    Decimal,
-    BeforeValidator(_number_to_decimal),
-    Field(ge=0, allow_inf_nan=False),
-    WithJsonSchema({"type": "number", "minimum": 0}),
-]
-BaseUrl = Annotated[str, _pattern(r"^https?://[^\s/]", "must start with http:// or https://")]
-VariableName = Annotated[
-    str,
-    _pattern(
-        r"^[A-Za-z_][A-Za-z0-9_]*$",
-        "must be the name of an environment variable, such as OPENAI_API_KEY, never the key itself",
-    ),
-]
-CommandWords = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
 CollectionName = Annotated[
     str,
-    _pattern(
+    pattern(
         COLLECTION_NAME,
         "must be 1 to 128 printable characters without '/' or a space at either end",
     ),
@@ -157,15 +126,9 @@ class InlineModel(Definition):
 ModelRef = Annotated[
     Annotated[str, Field(min_length=1), Tag("<text>")] | Annotated[InlineModel, Tag("<mapping>")],
     Discriminator(
-        _text_or_mapping,
+        text_or_mapping,
         custom_error_type="model_form",
         custom_error_message="must be '@provider/name' in quotes, or a mapping with base_url and name",
-    ),
-]
-StopTexts = Annotated[
-    Annotated[str, Tag("<text>")] | Annotated[list[str], Tag("<list>")],
-    Discriminator(
-        _text_or_list, custom_error_type="stop_form", custom_error_message="must be a text or a list of texts"
     ),
 ]
 
@@ -212,8 +175,7 @@ class Rerank(Definition):
     model: ModelRef | None = None
     """Who reads them. Without one: the rewrite model, else the gateway's own, asked as `chat`."""
     kind: Literal["chat", "endpoint"] = "chat"
-    """`chat`: a chat model, asked for a list of numbers. `endpoint`: `base_url/rerank`, as Cohere, Jina, vLLM
-    and llama.cpp offer it; needs `model`."""
+    """`chat`: a chat model, asked for a list of numbers. `endpoint`: `base_url/rerank`; needs `model`."""
     candidates: Annotated[int, Field(ge=2, le=100)] = 30
     """How many passages it reads, the best of `fused`."""
     timeout_s: Annotated[float, Field(gt=0)] = 15.0
@@ -305,7 +267,7 @@ class Gateway(Definition):
 
     id: Annotated[
         str,
-        _pattern(
+        pattern(
             r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$",
             "must be a UUIDv7 in lower case",
         ),
@@ -313,7 +275,7 @@ class Gateway(Definition):
     """UUIDv7. `aivax gateways new` makes one; its last four digits are the slug's."""
     name: Annotated[
         str,
-        _pattern(
+        pattern(
             GATEWAY_NAME,
             "must be lower-case letters, digits, '.', '_' and '-', at most 64, the first a letter or digit",
         ),
@@ -383,7 +345,7 @@ class EmbedderModel(Definition):
 EmbedderRef = Annotated[
     Annotated[Literal["multilingual-e5-small"], Tag("<text>")] | Annotated[EmbedderModel, Tag("<mapping>")],
     Discriminator(
-        _text_or_mapping,
+        text_or_mapping,
         custom_error_type="embedder_form",
         custom_error_message="must be multilingual-e5-small, or a mapping with model",
     ),

@@ -91,6 +91,7 @@ def test_show_fills_in_the_defaults(root: Path) -> None:
         "top": 5,
         "min_score": 0.2,
         "reranker": "fused",
+        "references": 0,
         "attach": "message",
         "max_rounds": 5,
     }
