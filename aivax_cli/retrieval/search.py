@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from aivax_cli.core.errors import KnowledgeError, NotFoundError, unknown_name
 from aivax_cli.core.types import EmbeddingUse, Passage, Retrieval, RetrievalLimits
 from aivax_cli.retrieval import ranking
+from aivax_cli.retrieval.backgrounds import Backgrounds
 from aivax_cli.retrieval.calibration import similarity
 from aivax_cli.retrieval.catalogue import Catalogue
 from aivax_cli.retrieval.filtering import Searcher
@@ -60,6 +61,14 @@ class Questions:
     uses: tuple[EmbeddingUse, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One search term in one collection: its vector, and the cosine of what has nothing to do with it."""
+
+    vector: Vectors
+    background: float | None
+
+
 class KnowledgeBase:
     """The collections of a workspace, for searching. Safe to share between threads; writers are noticed."""
 
@@ -80,6 +89,7 @@ class KnowledgeBase:
         self._catalogue: Catalogue | None = None
         self._lock = Lock()
         self._indexes = VectorIndexes(directory, vector_index)
+        self._backgrounds = Backgrounds()
 
     def search(self, collections: Sequence[str], terms: Sequence[str], limits: RetrievalLimits) -> Retrieval:
         """The passages of several terms as a ranked union by best match.
@@ -179,18 +189,18 @@ class KnowledgeBase:
         terms: Sequence[str],
         questions: Mapping[int, Vectors],
     ) -> list[Evidence]:
-        nearest = {collection.id: self._indexes.get(reader, collection) for collection in collections}
         dense: list[dict[Hit, float]] = [{} for _ in terms]
+        asked: list[dict[int, Asked]] = [{} for _ in terms]
         for collection in collections:
-            for place, found in enumerate(
-                _dense(reader, collection, nearest[collection.id], questions[collection.id])
-            ):
+            rows = questions[collection.id]
+            backgrounds = self._backgrounds.of(reader, collection, rows)
+            nearest = self._indexes.get(reader, collection)
+            for place, found in enumerate(_dense(reader, collection, nearest, rows, backgrounds)):
                 dense[place].update(found)
+                asked[place][collection.id] = Asked(rows[place], backgrounds[place])
         return [
-            _with_words(
-                reader, collections, term, {id_: rows[place] for id_, rows in questions.items()}, found
-            )
-            for place, (term, found) in enumerate(zip(terms, dense, strict=True))
+            _with_words(reader, collections, term, asked[place], dense[place])
+            for place, term in enumerate(terms)
         ]
 
 
@@ -232,7 +242,11 @@ def other_embedder(collection: Collection, sources: Sequence[str], wanted: str) 
 
 
 def _dense(
-    reader: Searcher, collection: Collection, nearest: NearestVectors, questions: Vectors
+    reader: Searcher,
+    collection: Collection,
+    nearest: NearestVectors,
+    questions: Vectors,
+    backgrounds: Sequence[float | None],
 ) -> list[dict[Hit, float]]:
     """Similarities of the nearest `POOL` vectors that are in use, for each question."""
     nearest = reader.few_vectors(collection) or nearest
@@ -246,11 +260,8 @@ def _dense(
             break
         count *= WIDEN
     return [
-        {
-            (collection.id, number): similarity(cos, collection.background)
-            for number, cos in list(hits.items())[:POOL]
-        }
-        for hits in living
+        {(collection.id, number): similarity(cos, background) for number, cos in list(hits.items())[:POOL]}
+        for hits, background in zip(living, backgrounds, strict=True)
     ]
 
 
@@ -258,7 +269,7 @@ def _with_words(
     reader: Reader,
     collections: Sequence[Collection],
     term: str,
-    question: Mapping[int, Vectors],
+    asked: Mapping[int, Asked],
     dense: dict[Hit, float],
 ) -> Evidence:
     """Adds what the words of a term find. Passages that only they have found get their similarity, too."""
@@ -273,16 +284,13 @@ def _with_words(
         for chunk, bm25 in hits:
             vector = vectors.get(chunk)
             lexical.setdefault((collection.id, -chunk if vector is None else vector), bm25 / reach)
-        lacking.update(
-            _similarities(
-                reader, collection, question[collection.id], [hit for hit in lexical if hit not in dense]
-            )
-        )
+        unseen = [hit for hit in lexical if hit not in dense]
+        lacking.update(_similarities(reader, collection, asked[collection.id], unseen))
     return Evidence(dense | lacking, lexical, frozenset(telling))
 
 
 def _similarities(
-    reader: Reader, collection: Collection, question: Vectors, hits: Sequence[Hit]
+    reader: Reader, collection: Collection, asked: Asked, hits: Sequence[Hit]
 ) -> dict[Hit, float]:
     """Similarities of passages that only their words have found."""
     import numpy as np
@@ -291,7 +299,7 @@ def _similarities(
     vectors = reader.vectors_by_id(collection.id, numbers)
     return {
         (collection.id, number): similarity(
-            float(np.frombuffer(blob, dtype="<f4") @ question), collection.background
+            float(np.frombuffer(blob, dtype="<f4") @ asked.vector), asked.background
         )
         for number, blob in vectors.items()
     }

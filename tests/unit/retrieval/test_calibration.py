@@ -44,3 +44,13 @@ def test_a_collection_of_copies_leaves_room_for_scores():
 )
 def test_the_background_is_measured_again_after_growth(chunks, at, outgrown):
     assert calibration.outgrown(chunks, at) is outgrown
+
+
+def test_a_question_has_a_background_of_its_own_where_there_are_many_chunks():
+    cosines = np.full(108, 0.6, dtype=np.float32)
+    assert calibration.asked(cosines, 0.8) == pytest.approx(0.62)
+
+
+def test_among_few_chunks_the_collections_background_holds():
+    assert calibration.asked(np.array([0.9], dtype=np.float32), 0.77) == pytest.approx(0.78)
+    assert calibration.asked(np.array([], dtype=np.float32), 0.77) == pytest.approx(0.77)
