@@ -30,9 +30,8 @@ SIZE_OPTION: Final = "--max-mb"
 NEVER_WALKED: Final = frozenset({".aivax", ".git", ".venv", "venv", "node_modules", "__pycache__"})
 """Folders that hold no documents of the user's."""
 
-_GENERATED: Final = Patterns(
-    ["*.lock", "package-lock.json", "npm-shrinkwrap.json", "pnpm-lock.yaml", "*.min.js", "*.min.css", "*.map"]
-)
+_GENERATED: Final = frozenset({"package-lock.json", "npm-shrinkwrap.json", "pnpm-lock.yaml"})
+_GENERATED_ENDINGS: Final = (".lock", ".min.js", ".min.css", ".map")
 
 _SPECIAL: Final = (
     (stat.S_ISFIFO, "a named pipe, not a file"),
@@ -191,7 +190,7 @@ class _Folder:
             self._take(link, str(real))
 
     def _take(self, path: Path, real: str) -> None:
-        if _GENERATED.match(path.name):
+        if path.name in _GENERATED or path.name.endswith(_GENERATED_ENDINGS):
             self._gathered.skip(path, "written by a tool; name it to read it")
         else:
             self._gathered.take(path, real)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from queue import Empty, LifoQueue
 
 from aivax_cli.core.errors import KnowledgeError
 from aivax_cli.retrieval import schema
@@ -33,7 +33,7 @@ class Catalogue:
     def __init__(self, path: Path, *, writable: bool) -> None:
         self._path = path
         self._writable = writable
-        self._idle: LifoQueue[sqlite3.Connection] = LifoQueue(IDLE_CONNECTIONS)
+        self._idle: deque[sqlite3.Connection] = deque()  # whose methods are safe between threads
         self._analyzer: Analyzer | None = None
         self._counts = TermCounts()
 
@@ -105,22 +105,22 @@ class Catalogue:
         """Closes idle connections. Transactions under way end by themselves."""
         while True:
             try:
-                self._idle.get_nowait().close()
-            except Empty:
+                self._idle.pop().close()
+            except IndexError:
                 return
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         try:
-            connection = self._idle.get_nowait()
-        except Empty:
+            connection = self._idle.pop()
+        except IndexError:
             connection = schema.connect(self._path, writable=self._writable)
         keep = False
         try:
             yield connection
-            keep = not connection.in_transaction and not self._idle.full()
+            keep = not connection.in_transaction and len(self._idle) < IDLE_CONNECTIONS
         finally:
             if keep:
-                self._idle.put_nowait(connection)
+                self._idle.append(connection)
             else:
                 connection.close()
