@@ -5,7 +5,7 @@ others. A similarity is how far a cosine lies above that background μ, on the w
 
 μ depends on the collection: documents about one subject lie closer together. It is measured at ingest with
 the openings of some chunks in the place of questions, against chunks of other documents. On the English and
-the Portuguese benchmark set this gives 0.746 and 0.827 where real questions give 0.751 and 0.820. A few chunks
+Portuguese benchmark set it is 0.746 and 0.827 where real questions give 0.751 and 0.820. A few chunks
 say little, so the measured value is weighed against the embedder's own, which comes from the fixed, unrelated
 texts below.
 

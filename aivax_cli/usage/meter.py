@@ -105,7 +105,7 @@ class Meter:
             # A stop from outside (closed, cancelled, Ctrl-C), unlike a failure, leaves a request that is out.
             stopped = not isinstance(error, Exception)
             if progress.text or (stopped and progress.request_is_out):
-                self._settle_unheard(call, progress)
+                self._settle_unheard(call, progress, stopped=stopped)
             raise
         self._settle_unheard(call, progress)
 
@@ -160,21 +160,18 @@ class Meter:
         prices = self._prices.prices(call.target, end.model or None)
         self._keep(charges(call.purpose, usage, prices, label), label)
 
-    def _settle_unheard(self, call: ModelCall, progress: _Progress) -> None:
-        """For a stream whose end nobody heard, if it is one. Awaits nothing: the generator may be closing."""
+    def _settle_unheard(self, call: ModelCall, progress: _Progress, *, stopped: bool = False) -> None:
+        """For a stream whose end nobody heard, if it is one. Awaits nothing: the generator may be closing.
+
+        Somebody who has `stopped` it waits for the prompt: counting might load the encoding's tables first,
+        or even fetch them, so the estimate is by length.
+        """
         if progress.settled:
             return
         progress.settled = True
         label = call.target.label
-        again: KeyboardInterrupt | None = None
-        try:
-            usage = self._estimate(call, progress.text, ())
-        except KeyboardInterrupt as stop:
-            # Pressed again while the encoding's tables load: what was spent is kept all the same.
-            again, usage = stop, _rough_usage(call, progress.text, ())
+        usage = _rough_usage(call, progress.text, ()) if stopped else self._estimate(call, progress.text, ())
         self._keep(charges(call.purpose, usage, self._prices.prices(call.target), label), label)
-        if again is not None:
-            raise again
 
     def _estimate(self, call: ModelCall, text: Iterable[str], tool_calls: Sequence[ToolCall]) -> TokenUsage:
         model = call.target.name

@@ -64,6 +64,16 @@ class WordCounter:
         return sum(self.count_text(message.content, model) for message in messages)
 
 
+class SlowCounter:
+    """A counter that would first have to fetch its tables."""
+
+    def count_text(self, text, model):
+        raise AssertionError("counted")
+
+    def count_messages(self, messages, model):
+        raise AssertionError("counted")
+
+
 class NoCounter:
     def count_text(self, text, model):
         raise AssetError("the table o200k_base is missing")
@@ -190,9 +200,20 @@ def test_closing_in_the_middle_of_the_answer_charges_an_estimate_once(metered, l
 
     asyncio.run(leave())
     assert model.closed
-    assert lines(meter) == [(IN, 6), (OUT, 2)]
+    assert lines(meter) == [(IN, 8), (OUT, 2)]
     assert all(charge.estimated for charge in meter.charges)
-    assert ledger.total().tokens == 8
+    assert ledger.total().tokens == 10
+
+
+def test_a_stop_never_waits_for_a_tokenizer(metered):
+    _, meter = metered(ModelText("12345678"), 30.0, counter=SlowCounter())
+
+    async def give_up():
+        await asyncio.wait_for(drain(meter), 0.05)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(give_up())
+    assert lines(meter) == [(IN, 8), (OUT, 2)]
 
 
 def test_closing_at_the_end_charges_no_second_time(metered):
@@ -211,8 +232,8 @@ def test_closing_at_the_end_charges_no_second_time(metered):
 @pytest.mark.parametrize(
     ("items", "expected"),
     [
-        ((30.0,), [(IN, 6)]),
-        ((ModelText("It is"), 30.0), [(IN, 6), (OUT, 2)]),
+        ((30.0,), [(IN, 8)]),
+        ((ModelText("It is"), 30.0), [(IN, 8), (OUT, 2)]),
     ],
     ids=["before the first text", "after it"],
 )
