@@ -208,7 +208,7 @@ def _open_closed_streams() -> None:
     """
     for stream, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, stream) is None:
-            setattr(sys, stream, Path(os.devnull).open(mode, encoding="utf-8"))
+            setattr(sys, stream, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def _discard_output() -> None:
