@@ -367,7 +367,7 @@ class Collection(Definition):
     embedder: EmbedderRef = "multilingual-e5-small"
     """The embedding model: the built-in one, or one behind an endpoint. Changing it means ingesting anew."""
     chunk_tokens: Annotated[int, Field(ge=32, le=480)] = 256
-    """The most tokens in one chunk, counted by the embedder's tokenizer. Changing it re-cuts every file."""
+    """How finely documents are cut, counted by the embedder's tokenizer. Changing it re-cuts every file."""
 
 
 class ProviderSettings(Definition):

@@ -113,9 +113,11 @@ def _value(field: dict[str, Any]) -> str:
     """What may stand there, in a few words."""
     for key in ("anyOf", "oneOf"):
         if key in field:
-            words = dict.fromkeys(_value(form) for form in field[key] if form.get("type") != "null")
-            # A pattern beside a fixed set is only the other spellings of the same names.
-            return next((word for word in words if "`, `" in word), " or ".join(words))
+            forms = [form for form in field[key] if form.get("type") != "null"]
+            if any("enum" in form for form in forms):
+                # A pattern beside a fixed set is only the other spellings of the same names.
+                forms = [form for form in forms if "pattern" not in form]
+            return " or ".join(dict.fromkeys(map(_value, forms)))
     if "enum" in field:
         return ", ".join(f"`{choice}`" for choice in field["enum"])
     if "const" in field:
