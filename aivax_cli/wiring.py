@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from aivax_cli.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from aivax_cli.assets.store import AssetStore, Progress
     from aivax_cli.core.events import Event
     from aivax_cli.core.ports import ChatModel, Ledger, PriceBook, Retriever, TokenCounter
@@ -195,11 +197,21 @@ def ledger(workspace: Workspace) -> Ledger:
     return SqliteLedger(workspace.state_dir / "ledger.db")
 
 
+def model_file(store: AssetStore, name: str) -> Path:
+    """The weights of `@local/name`, fetched if need be. Raises NotFoundError with the nearest model."""
+    from aivax_cli.core.errors import unknown_name
+
+    models = [asset.name for asset in store.assets() if asset.file_name.endswith(".gguf")]
+    if name not in models:
+        raise unknown_name("local model", name, models, otherwise="add one: aivax models pull FILE-OR-URL")
+    return store.path(name)
+
+
 def local_engine(store: AssetStore, environ: Mapping[str, str] = os.environ) -> LocalEngine:
     """Runs `@local/…`; starts nothing before the first call. The caller closes it."""
     from aivax_cli.model.local import LocalEngine
 
-    return LocalEngine(store.path, environ)
+    return LocalEngine(lambda name: model_file(store, name), environ)
 
 
 @dataclass(slots=True)
