@@ -24,11 +24,11 @@ IDF_FLOOR = 1e-6
 MAX_QUERY_TOKENS = 128
 """A pasted page is searched by its rarest tokens alone; more of them find nothing else, only later."""
 
-MAX_POSTINGS = 20_000
+MAX_POSTINGS = 15_000
 """Passages that the tokens of a question may touch before its most common ones no longer choose candidates.
 
 FTS5 scores every passage that holds any token, at about 1 µs each; this bounds a search in a large collection
-to some 20 ms, and changes little: the tokens that are left out weigh least.
+to some 15 ms, and changes little: the tokens that are left out weigh least.
 """
 
 
