@@ -253,6 +253,14 @@ def test_files_that_are_gone_changed_or_new_are_told_with_the_command(base):
     assert "!" not in aivax_here("doctor", "--collection", "kb", cwd=base).out
 
 
+def test_documents_that_came_as_jsonl_are_not_looked_for_as_files(base):
+    write_files(base, {"docs/more.jsonl": '{"docid": "wiki/one", "text": "A text of its own."}\n'})
+    run_ingest(base)
+    done = aivax_here("doctor", "--collection", "kb", cwd=base)
+    assert done.code == 0
+    assert "as they were ingested" in done.out
+
+
 def test_damage_is_told_with_the_command_that_mends_it(base):
     sql(base, "DELETE FROM vectors_1 WHERE id = 5")
     done = aivax_here("doctor", "--collection", "kb", cwd=base)
