@@ -322,7 +322,7 @@ class Reader:
         )
 
     def spread_vectors(self, collection_id: int, count: int) -> list[bytes]:
-        """At most `count` vectors, those of the lowest hashes: a fair sample, the same for the same content."""
+        """At most `count` vectors, of the lowest hashes: a fair sample, the same for the same content."""
         rows = self._db.execute(f"SELECT vector FROM vectors_{collection_id} ORDER BY hash LIMIT ?", (count,))
         return [row[0] for row in rows]
 
