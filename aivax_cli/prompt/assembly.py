@@ -19,7 +19,7 @@ def assemble(
     """The messages to send: instructions, examples, conversation, passages by the question, prefill.
 
     The passages stand directly before the last user message, or inside it above the question
-    (`knowledge.attach: prepend`). That a search has found none is said there, too; None: nothing was searched.
+    (`knowledge.attach: prepend`). That a search found none is said there, too; None: nothing was searched.
     `prompt_template` holds for every user message of the conversation.
     """
     messages = [Message("system", instructions)] if instructions else []
