@@ -161,10 +161,14 @@ def _in_words(error: Exception) -> AivaxError:
     return AivaxError(f"unexpected {type(error).__name__}: {said}", fix=again)
 
 
+def _own_screen() -> Screen:
+    """The screen for what goes wrong outside of a command; rich is loaded for nothing less."""
+    return Screen(no_color="--no-color" in sys.argv)
+
+
 def run(app: typer.Typer, name: str) -> int:
     """Runs the program and returns its exit code; a slip on the command line is an error of one line."""
     _open_closed_streams()
-    screen = Screen(no_color="--no-color" in sys.argv)
     code = 0
     try:
         code = int(app(prog_name=name, standalone_mode=False) or 0)
@@ -177,10 +181,10 @@ def run(app: typer.Typer, name: str) -> int:
     except OSError as error:
         _discard_output()
         if not code:  # else it has been said
-            screen.error(_in_words(error))
+            _own_screen().error(_in_words(error))
         return code or 1
     except _CommandLineError as slip:
-        return _refused(screen, slip)
+        return _refused(_own_screen(), slip)
     return code
 
 

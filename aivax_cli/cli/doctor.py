@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
@@ -118,6 +117,8 @@ def _patient(session: Session, *, verify: bool) -> Patient:
 
 def _findings(patient: Patient) -> Iterator[tuple[str, Finding]]:
     """Every check's findings in order. They run side by side, because some wait for a network."""
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(max_workers=4) as pool:
         running = [(name, pool.submit(_examine, check, patient)) for name, check in CHECKS.items()]
         for name, future in running:

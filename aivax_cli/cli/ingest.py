@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -129,6 +128,8 @@ def _stdin_document(request: IngestRequest, name: str | None) -> Iterator[Ingest
         raise UsageError("stdin is empty", fix=f"pipe a document into it: aivax ingest - --name {name}")
     if len(data) > request.max_bytes:
         raise UsageError("stdin holds more than --max-mb allows", fix="raise it")
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="aivax-") as folder:
         path = Path(folder) / f"document{Path(name).suffix.lower()[:16]}"
         path.write_bytes(data)
