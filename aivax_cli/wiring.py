@@ -6,7 +6,6 @@ Heavy imports are inside the functions, so that a command loads what it needs an
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
     from aivax_cli.retrieval.search import KnowledgeBase
     from aivax_cli.turn import Ports, TurnPlan
     from aivax_cli.usage.meter import Meter
-
-_TELL_EVERY_S = 5.0
 
 
 def asset_store(
@@ -382,20 +379,3 @@ async def open_gateway(
             base,
             environ,
         )
-
-
-def download_progress(
-    tell: Callable[[str], None], *, clock: Callable[[], float] = time.monotonic
-) -> Progress:
-    """A progress callback that tells what is being downloaded, then every few seconds how far it is."""
-    told_at: dict[str, float] = {}
-
-    def progress(name: str, done: int, total: int | None) -> None:
-        now = clock()
-        if name in told_at and now - told_at[name] < _TELL_EVERY_S:
-            return
-        of_total = f" of {total / 1e6:.0f} MB" if total else " MB"
-        tell(f"downloading {name}: {done / 1e6:.0f}{of_total}")
-        told_at[name] = now
-
-    return progress

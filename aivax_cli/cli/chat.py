@@ -77,7 +77,8 @@ async def _converse(
 ) -> bool:
     """Holds the conversation; returns whether a script that held it may be content."""
     from aivax_cli.cli.chat_state import Chat
-    from aivax_cli.wiring import download_progress, open_gateway
+    from aivax_cli.render.downloads import download_progress
+    from aivax_cli.wiring import open_gateway
 
     screen = session.screen
     async with open_gateway(workspace, gateway, on_download=download_progress(screen.note)) as runtime:

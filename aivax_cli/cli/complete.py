@@ -108,8 +108,9 @@ async def _run(
 ) -> str | None:
     """Runs the turn and shows it; returns why the answer is incomplete, if it is."""
     from aivax_cli.render.answer_json import turn_object
+    from aivax_cli.render.downloads import download_progress
     from aivax_cli.render.turn_view import show_turn
-    from aivax_cli.wiring import download_progress, open_gateway
+    from aivax_cli.wiring import open_gateway
 
     screen = session.screen
     async with open_gateway(workspace, gateway, on_download=download_progress(screen.note)) as runtime:

@@ -41,7 +41,8 @@ def repair_collection(workspace: Workspace, name: str, note: Callable[[str], Non
     `note` is told what is waited for. Raises as `ingest.repair.repair` does.
     """
     from aivax_cli.ingest.repair import repair
-    from aivax_cli.wiring import asset_store, download_progress, indexing_embedder
+    from aivax_cli.render.downloads import download_progress
+    from aivax_cli.wiring import asset_store, indexing_embedder
 
     catalogue = _open(workspace, name)
     try:

@@ -209,7 +209,8 @@ def _watch(session: Session, workspace: Workspace, request: IngestRequest) -> No
 
 
 def _embedder(session: Session, workspace: Workspace, collection: str) -> Embedder:
-    from aivax_cli.wiring import asset_store, download_progress, indexing_embedder
+    from aivax_cli.render.downloads import download_progress
+    from aivax_cli.wiring import asset_store, indexing_embedder
 
     screen = session.screen
     store = asset_store(on_progress=download_progress(screen.note))
@@ -225,8 +226,9 @@ def _run(
     embedder: Embedder | None = None,
 ) -> IngestSummary:
     from aivax_cli.ingest.run import ingest as run_ingest
+    from aivax_cli.render.downloads import download_progress
     from aivax_cli.render.ingest_view import IngestProgress
-    from aivax_cli.wiring import asset_store, download_progress, indexing_embedder
+    from aivax_cli.wiring import asset_store, indexing_embedder
 
     screen = session.screen
     with IngestProgress(screen) as progress:

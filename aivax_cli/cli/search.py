@@ -49,9 +49,10 @@ def search(
     from aivax_cli.core.types import RetrievalLimits
     from aivax_cli.gateway.workspace import find_workspace
     from aivax_cli.render.answer_json import source_object
+    from aivax_cli.render.downloads import download_progress
     from aivax_cli.render.hits import print_hits
     from aivax_cli.retrieval.arranging import in_document_order
-    from aivax_cli.wiring import asset_store, download_progress, knowledge_base
+    from aivax_cli.wiring import asset_store, knowledge_base
 
     screen = session.screen
     siblings, neighbours = _references(references)

@@ -1,6 +1,6 @@
 """What a person hears of a download."""
 
-from aivax_cli.wiring import download_progress
+from aivax_cli.render.downloads import download_progress
 
 
 def test_a_download_is_told_at_its_start_and_every_few_seconds() -> None:
