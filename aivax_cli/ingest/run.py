@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     from aivax_cli.retrieval.embedding.base import Embedder
 
 
+LOOKED_UP = 500
+"""Files whose documents are fetched from the catalogue at a time."""
+
+
 @dataclass(frozen=True, slots=True)
 class IngestRequest:
     """What to ingest, and how.
@@ -218,7 +222,9 @@ class _Run:
         seen: set[int] = set()
         imported: set[str] = set()
         passed_over: list[str] = []
-        for item in self.items:
+        for place, item in enumerate(self.items):
+            if place % LOOKED_UP == 0:
+                shelf.look_up([each.name for each in self.items[place : place + LOOKED_UP]])
             if isinstance(item, Skipped):
                 self.tally.skipped.append(Notice(item.name, item.reason))
                 passed_over.append(item.name)
@@ -229,6 +235,7 @@ class _Run:
             elif shelf.is_import(item):
                 imported.add(item.name)
                 Import(shelf, item, request.keep_missing, self._tell).run()
+                shelf.look_up(())  # its documents may bear the names of files to come
             elif (document_id := shelf.file(item)) is not None:
                 seen.add(document_id)
             self.files_done += 1

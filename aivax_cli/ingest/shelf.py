@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -59,6 +60,7 @@ class Shelf:
     anew: bool
     tally: Tally
     _chunker: Chunker | None = None
+    _looked_up: dict[str, StoredDocument | None] = field(default_factory=dict)
 
     @property
     def cutting(self) -> str:
@@ -122,8 +124,18 @@ class Shelf:
         self.tally.added += not replaced
         return stored.id
 
+    def look_up(self, names: Sequence[str]) -> None:
+        """Fetches the documents of these names at once; one transaction for each would take longer than
+        hashing a small file. Forgets what was looked up before.
+        """
+        with self.catalogue.reading() as reader:
+            found = reader.documents(self.collection.id, names)
+        self._looked_up = {name: found.get(name) for name in names}
+
     def stored(self, name: str) -> StoredDocument | None:
         """The document of that name, as it is now."""
+        if name in self._looked_up:
+            return self._looked_up.pop(name)
         with self.catalogue.reading() as reader:
             return reader.document(self.collection.id, name)
 

@@ -125,6 +125,13 @@ class Reader:
         ).fetchone()
         return None if row is None else _document(row)
 
+    def documents(self, collection_id: int, names: Sequence[str]) -> dict[str, StoredDocument]:
+        """Those of the named documents that there are; at most `SQL_VARIABLES` less one names."""
+        rows = self._db.execute(
+            f"{_DOCUMENT} WHERE collection_id = ? AND name IN ({marks(names)})", (collection_id, *names)
+        )
+        return {document.name: document for document in map(_document, rows)}
+
     def document_names(self, collection_id: int) -> Iterator[tuple[int, str]]:
         """Ids and names of the documents that are files of their own."""
         return iter(
