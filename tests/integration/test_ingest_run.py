@@ -283,6 +283,7 @@ def test_a_full_disk_is_an_error_and_leaves_the_index_usable(base):
     write_files(base, {f"docs/big{number}.md": f"# Big\n\nzebra{number} " * 200 for number in range(60)})
     code = (
         "import sys, resource, signal; from pathlib import Path; from support.knowledge import run_ingest\n"
+        "sys.dont_write_bytecode = True\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1_200_000, 1_200_000))\n"
         "try: run_ingest(Path(sys.argv[1]))\n"

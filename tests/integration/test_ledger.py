@@ -202,6 +202,7 @@ from pathlib import Path
 from aivax_cli.core.errors import LedgerError
 from aivax_cli.core.types import Charge
 from aivax_cli.usage.ledger import SqliteLedger
+sys.dont_write_bytecode = True
 resource.setrlimit(resource.RLIMIT_FSIZE, (16384, 16384))
 ledger = SqliteLedger(Path(sys.argv[1]))
 line = Charge("sku", 1, None, "d" * 1000)
