@@ -20,7 +20,10 @@ PAGES = ("README.md", "README.pt-BR.md")
 
 _BLOCK = re.compile(r"(<!-- run -->\n```console\n\$ )([^\n]+)\n(.*?)(```)", re.DOTALL)
 _VARYING = re.compile(
-    r"\d[\d,.]*(?= (?:s|tokens/s|chunks/s|documents?|chunks|tokens|added)\b)|^0\.\d\d\b|\b0\.\d\d$"
+    r"\d{1,3}(?:,\d{3})+"
+    r"|\d[\d,.]*(?= (?:s|tokens/s|chunks/s|documents?|chunks|tokens|added)\b)"
+    r"|^0\.\d\d\b|\b0\.\d\d$"
+    r"|─+"
 )
 _RUN_S = 900
 
@@ -58,7 +61,7 @@ def run(command: str, root: Path, cache: str) -> str:
 
 
 def comparable(output: str) -> list[str]:
-    """Lines without what differs from run to run: times, speeds, counts that grow with the documents."""
+    """Lines without what differs from run to run: times, speeds, counts that grow with the documents, rules."""
     return [" ".join(_VARYING.sub("#", line).split()) for line in output.splitlines() if line.strip()]
 
 
