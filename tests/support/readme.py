@@ -61,7 +61,7 @@ def run(command: str, root: Path, cache: str) -> str:
 
 
 def comparable(output: str) -> list[str]:
-    """Lines without what differs from run to run: times, speeds, counts that grow with the documents, rules."""
+    """Lines without what differs from run to run: times, speeds, counts, rules of tables."""
     return [" ".join(_VARYING.sub("#", line).split()) for line in output.splitlines() if line.strip()]
 
 
