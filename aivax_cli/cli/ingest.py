@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -187,7 +187,7 @@ def _watch(session: Session, workspace: Workspace, request: IngestRequest) -> No
     try:
         for _ in passes(request.paths):
             try:
-                embedder = embedder or _embedder(session, workspace, request.collection)
+                embedder = embedder or _embedder(session, workspace, request.collection, session.screen.note)
                 summary = _run(session, workspace, request, wait_s=None, embedder=embedder)
             except AivaxError as error:
                 if not begun:
@@ -208,13 +208,14 @@ def _watch(session: Session, workspace: Workspace, request: IngestRequest) -> No
         screen.note("stopped; what is not done yet is done by the next ingest")
 
 
-def _embedder(session: Session, workspace: Workspace, collection: str) -> Embedder:
+def _embedder(
+    session: Session, workspace: Workspace, collection: str, note: Callable[[str], None]
+) -> Embedder:
     from aivax_cli.render.downloads import download_progress
     from aivax_cli.wiring import asset_store, indexing_embedder
 
-    screen = session.screen
-    store = asset_store(on_progress=download_progress(screen.note))
-    return indexing_embedder(workspace, collection, store, on_problem=screen.warn)
+    store = asset_store(on_progress=download_progress(note))
+    return indexing_embedder(workspace, collection, store, on_problem=session.screen.warn)
 
 
 def _run(
@@ -226,15 +227,11 @@ def _run(
     embedder: Embedder | None = None,
 ) -> IngestSummary:
     from aivax_cli.ingest.run import ingest as run_ingest
-    from aivax_cli.render.downloads import download_progress
     from aivax_cli.render.ingest_view import IngestProgress
-    from aivax_cli.wiring import asset_store, indexing_embedder
 
-    screen = session.screen
-    with IngestProgress(screen) as progress:
+    with IngestProgress(session.screen) as progress:
         if embedder is None:
-            store = asset_store(on_progress=download_progress(progress.note))
-            embedder = indexing_embedder(workspace, request.collection, store, on_problem=screen.warn)
+            embedder = _embedder(session, workspace, request.collection, progress.note)
         return run_ingest(
             request,
             workspace.state_dir,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from hashlib import blake2b
 from pathlib import Path
 
 from aivax_cli.core.errors import IngestError
 from aivax_cli.ingest.documents import Found
+from aivax_cli.ingest.shelf import hash_of
 from aivax_cli.ingest.supported import SUPPORTED
 from aivax_cli.ingest.walk import walk
 from aivax_cli.retrieval.records import StoredDocument
@@ -15,8 +15,6 @@ from aivax_cli.retrieval.verification import Problem
 
 NAMED = 3
 """How many files of each kind are named."""
-
-READ_BYTES = 1 << 20
 
 
 def file_problems(
@@ -33,7 +31,7 @@ def file_problems(
         if document.kind not in SUPPORTED:
             continue
         try:
-            if _hash(base / document.name) != document.content_hash:
+            if hash_of(base / document.name) != document.content_hash:
                 changed.append(document.name)
         except FileNotFoundError:
             gone.append(document.name)
@@ -62,11 +60,3 @@ def _walked(sources: Sequence[str], base: Path) -> list[str]:
 
 def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:NAMED]) + (" …" if len(names) > NAMED else "")
-
-
-def _hash(path: Path) -> bytes:
-    digest = blake2b(digest_size=32)
-    with path.open("rb") as file:
-        while block := file.read(READ_BYTES):
-            digest.update(block)
-    return digest.digest()
