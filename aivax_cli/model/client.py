@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 from aivax_cli.core.errors import ModelError
 from aivax_cli.core.types import ModelCall, ModelEnd, ModelItem, ModelRetry, ModelTarget, ModelText
 from aivax_cli.model import failures, wire
-from aivax_cli.model.keys import resolve_key
+from aivax_cli.model.keys import Keys
 from aivax_cli.model.outgoing import is_loopback, opened
 from aivax_cli.model.reading import Body, read_answer
 from aivax_cli.model.retry import RetryPolicy
@@ -72,7 +72,7 @@ class HttpChatModel:
         self._retry = retry or RetryPolicy()
         self._timeouts = timeouts or Timeouts()
         self._dialects: dict[str, wire.Dialect] = {}
-        self._command_keys: dict[tuple[str, ...], str | None] = {}
+        self._keys = Keys(environ)
         self._clients: dict[tuple[bool, bool], httpx.AsyncClient] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -145,11 +145,8 @@ class HttpChatModel:
 
     async def _key(self, target: ModelTarget) -> str | None:
         if not target.api_key_command:
-            return resolve_key(target, self._environ)
-        if target.api_key_command not in self._command_keys:
-            key = await asyncio.to_thread(resolve_key, target, self._environ)
-            self._command_keys[target.api_key_command] = key
-        return self._command_keys[target.api_key_command]
+            return self._keys.key(target)
+        return await asyncio.to_thread(self._keys.key, target)
 
     async def _send(self, exchange: _Exchange, key: str | None) -> None:
         """Opens the response; a request that the endpoint does not understand is put in simpler words."""
@@ -162,8 +159,8 @@ class HttpChatModel:
             status, headers, body = refused
             simpler = _simpler(dialect, exchange.call, status, body)
             if simpler is None:
-                if status == 401 and target.api_key_command:
-                    self._command_keys.pop(target.api_key_command, None)
+                if status == 401:
+                    self._keys.forget(target)
                 raise failures.status_error(status, headers, body, exchange.place)
             self._dialects[target.base_url] = simpler
 

@@ -14,8 +14,9 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from aivax_cli.core.types import EmbeddingAnswer, ModelTarget
+from aivax_cli.model.keys import Keys
 from aivax_cli.model.outgoing import opened
-from aivax_cli.model.posting import Keys, Patience, Post, client_options
+from aivax_cli.model.posting import Patience, Post, client_options
 
 if TYPE_CHECKING:
     import httpx

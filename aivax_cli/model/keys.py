@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Mapping
+from threading import Lock
 
 from aivax_cli.core.errors import KeyMissingError
 from aivax_cli.core.types import ModelTarget
@@ -31,6 +32,31 @@ def resolve_key(
             fix=f"set it: export {target.api_key_env}=…",
         )
     return _usable(key, f"the environment variable {target.api_key_env}")
+
+
+class Keys:
+    """Keys of models, from the environment or a command, which runs once. Safe to share between threads."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._from_commands: dict[tuple[str, ...], str | None] = {}
+        self._lock = Lock()
+
+    def key(self, target: ModelTarget) -> str | None:
+        """The model's key, None when it needs none. Raises KeyMissingError. Blocks while a command runs."""
+        command = target.api_key_command
+        if not command:
+            return resolve_key(target, self._environ)
+        with self._lock:
+            if command not in self._from_commands:
+                self._from_commands[command] = resolve_key(target, self._environ)
+            return self._from_commands[command]
+
+    def forget(self, target: ModelTarget) -> None:
+        """Runs the model's command anew next time: the key that it gave was refused."""
+        if target.api_key_command:
+            with self._lock:
+                self._from_commands.pop(target.api_key_command, None)
 
 
 def key_source(target: ModelTarget) -> str | None:

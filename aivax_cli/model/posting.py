@@ -10,13 +10,11 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from aivax_cli.core.errors import ModelError
 from aivax_cli.core.types import ModelTarget
 from aivax_cli.model import failures, wire
-from aivax_cli.model.keys import resolve_key
 from aivax_cli.model.outgoing import is_loopback
 from aivax_cli.model.retry import RetryPolicy, TransientModelError
 
@@ -34,25 +32,6 @@ class Patience:
     connect_s: float = 10.0
     read_s: float = 120.0
     retry: RetryPolicy = field(default_factory=RetryPolicy)
-
-
-class Keys:
-    """Keys of models, from the environment or a command, which runs once. Safe to share between threads."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
-        self._from_commands: dict[tuple[str, ...], str | None] = {}
-        self._lock = Lock()
-
-    def key(self, target: ModelTarget) -> str | None:
-        """The model's key, None when it needs none. Raises KeyMissingError. Blocks while a command runs."""
-        command = target.api_key_command
-        if not command:
-            return resolve_key(target, self._environ)
-        with self._lock:
-            if command not in self._from_commands:
-                self._from_commands[command] = resolve_key(target, self._environ)
-            return self._from_commands[command]
 
 
 @dataclass(frozen=True, slots=True)

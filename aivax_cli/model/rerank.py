@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aivax_cli.core.types import ModelTarget, RerankScores
+from aivax_cli.model.keys import Keys
 from aivax_cli.model.outgoing import opened
-from aivax_cli.model.posting import Keys, Patience, Post, client_options
+from aivax_cli.model.posting import Patience, Post, client_options
 
 
 class HttpRerankEndpoint:
