@@ -167,7 +167,7 @@ async def _cost(chat: Chat, _argument: str) -> Next:
 
 
 async def _strategy(chat: Chat, argument: str) -> Next:
-    from aivax_cli.gateway.definition import STRATEGIES, canonical_strategy
+    from aivax_cli.gateway.knowledge import STRATEGIES, canonical_strategy
 
     if chat.strategy is None:
         raise UsageError(
@@ -263,7 +263,7 @@ COMMANDS: Mapping[str, Command] = {
 
 def completions(chat: Chat) -> Mapping[str, Callable[[], Iterable[str]]]:
     """For each command, what may follow it."""
-    from aivax_cli.gateway.definition import STRATEGIES
+    from aivax_cli.gateway.knowledge import STRATEGIES
     from aivax_cli.gateway.overrides import settable_fields
 
     follow: dict[str, Callable[[], Iterable[str]]] = dict.fromkeys(COMMANDS, tuple)

@@ -65,8 +65,8 @@ class Chat:
 
     @property
     def model(self) -> str:
-        """The model as users write it."""
-        model = self.definition.model
+        """The model as users write it; of a list, the first."""
+        model = self.definition.models[0]
         return model if isinstance(model, str) else model.name
 
     @property

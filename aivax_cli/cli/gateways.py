@@ -54,14 +54,14 @@ def show(
 
     Says where its instructions come from and which endpoint it calls.
     """
-    from aivax_cli.gateway.providers import resolve_model
+    from aivax_cli.gateway.providers import resolve_models
     from aivax_cli.gateway.workspace import find_workspace
     from aivax_cli.gateway.writing import resolved, to_yaml
 
     workspace = find_workspace(session.directory)
     loaded = workspace.load(gateway)
     definition = resolved(loaded)
-    target = resolve_model(loaded.definition.model, workspace.providers(), loaded.definition.pricing)
+    target = resolve_models(loaded.definition, workspace.providers())[0]
     source = loaded.instructions_file or (loaded.file if loaded.instructions else None)
     instructions_from = workspace.shown(source) if source else None
     if session.screen.json_output:
@@ -203,8 +203,9 @@ def _write_whole(file: Path, text: str) -> None:
 
 def _check_new(workspace: Workspace, name: str, model: str | None, collection: str | None) -> None:
     """Refuses what would be a fault of the new file. Raises UsageError or NotFoundError."""
-    from aivax_cli.gateway.definition import COLLECTION_NAME, GATEWAY_NAME
+    from aivax_cli.gateway.definition import GATEWAY_NAME
     from aivax_cli.gateway.ids import name_from
+    from aivax_cli.gateway.knowledge import COLLECTION_NAME
     from aivax_cli.gateway.providers import resolve_model
     from aivax_cli.gateway.secrets import looks_secret
 
@@ -243,7 +244,7 @@ def _fault_record(fault: Fault) -> dict[str, Any]:
 
 
 def _model_name(reading: GatewayReading) -> str | None:
-    model = reading.definition.model if reading.definition else None
+    model = reading.definition.models[0] if reading.definition else None
     return model if model is None or isinstance(model, str) else f"{model.name} at {model.base_url}"
 
 

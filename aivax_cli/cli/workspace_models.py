@@ -34,7 +34,12 @@ def models_of(workspace: Workspace) -> tuple[tuple[ModelTarget, tuple[str, ...]]
     found: dict[ModelTarget, list[str]] = {}
     for gateway in sound_gateways(workspace):
         definition = gateway.definition
-        called = [(definition.model, definition.pricing)]
+        called = [(definition.models[0], definition.pricing)]
+        called += [(reference, None) for reference in definition.models[1:]]
+        if definition.routing:
+            routing = definition.routing
+            levels = (routing.router, routing.low, routing.medium, routing.high)
+            called += [(reference, None) for reference in levels if reference]
         called += [(reference, None) for reference in definition.rewrite.models]
         knowledge = definition.knowledge
         if knowledge and knowledge.reranker == "smart" and knowledge.rerank and knowledge.rerank.model:

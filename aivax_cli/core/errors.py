@@ -9,6 +9,10 @@
     ├── IngestError                   1  documents could not be read or stored
     ├── KnowledgeError                1  a collection's index cannot be used
     ├── LedgerError                   1  the ledger of charges cannot be read or written
+    ├── BudgetError                   1  a call may cost more than the gateway's budget leaves
+    ├── ContextError                  1  a conversation does not fit into the gateway's context limit
+    ├── ToolError                     1  a gateway's tools cannot be had
+    ├── StructureError                1  no answer held to the response schema
     └── ModelError                    1  an endpoint refused, failed or answered nonsense
 
 A message is one line and says what, where and how to mend it. It never holds a secret.
@@ -89,6 +93,22 @@ class KnowledgeError(AivaxError):
 
 class LedgerError(AivaxError):
     """The ledger of charges cannot be read or written. A turn goes on without it."""
+
+
+class BudgetError(AivaxError):
+    """The worst case of a model call is over the gateway's budget. The message names the figures."""
+
+
+class ContextError(AivaxError):
+    """A conversation does not fit into the gateway's context limit; no model was called with it."""
+
+
+class ToolError(AivaxError):
+    """A tool server cannot be reached, or offers what cannot be used."""
+
+
+class StructureError(AivaxError):
+    """No answer held to the response schema after every attempt."""
 
 
 class ModelError(AivaxError):

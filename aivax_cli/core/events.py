@@ -4,7 +4,57 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aivax_cli.core.types import Charge, Conversation, Passage, SearchTerms, Timing, ToolCall
+from aivax_cli.core.types import (
+    Charge,
+    Conversation,
+    JsonValue,
+    Level,
+    Passage,
+    SearchTerms,
+    Timing,
+    ToolCall,
+    ToolRun,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """The router has judged the message; `model` answers. `problem` says why it is `medium`, if it failed."""
+
+    level: Level
+    model: str
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FellBack:
+    """A model failed before its first word; `next_model` is tried instead."""
+
+    model: str
+    reason: str
+    next_model: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContextCut:
+    """Parts of the conversation stay out of a call: whole messages, and the text of older tool results.
+
+    `tokens` is what is sent, `max_tokens` the limit that made it so; both approximate, None without a limit.
+    """
+
+    messages: int
+    tool_results: int
+    tokens: int | None
+    max_tokens: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRejected:
+    """An answer did not hold to the response schema. It is asked for again while `attempt` < `of`."""
+
+    attempt: int
+    of: int
+    problems: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +90,17 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
-class ToolCalled:
-    """A tool ran; `result` is what the model gets to see."""
+class ToolCalling:
+    """A tool is about to run."""
 
     call: ToolCall
-    result: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCalled:
+    """A tool ran, or was refused."""
+
+    run: ToolRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +119,12 @@ class Charged:
 
 @dataclass(frozen=True, slots=True)
 class TurnResult:
-    """The whole turn. `sent` is the exact messages of the last model call."""
+    """The whole turn.
+
+    `model` is who answered; `routed` the router's level, None without one. `sent` is the exact messages of
+    the last model call, `context_tokens` their length, None where nobody counted. `structured` is the value
+    that holds to the response schema, where there is one and it was had.
+    """
 
     text: str
     model: str
@@ -75,6 +136,10 @@ class TurnResult:
     sent: Conversation
     timing: Timing
     incomplete: str | None = None
+    routed: Level | None = None
+    tools: tuple[ToolRun, ...] = ()
+    structured: JsonValue = None
+    context_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,4 +149,18 @@ class Finished:
     result: TurnResult
 
 
-Event = Rewritten | Retrieved | Retrying | TextDelta | ToolCalled | Warned | Charged | Finished
+Event = (
+    Routed
+    | FellBack
+    | ContextCut
+    | AnswerRejected
+    | Rewritten
+    | Retrieved
+    | Retrying
+    | TextDelta
+    | ToolCalling
+    | ToolCalled
+    | Warned
+    | Charged
+    | Finished
+)

@@ -17,6 +17,9 @@ from aivax_cli.core.types import (
     RerankScores,
     Retrieval,
     RetrievalLimits,
+    ToolCall,
+    ToolOutcome,
+    ToolSpec,
 )
 
 
@@ -57,6 +60,18 @@ class Retriever(Protocol):
 
     async def expanded(self, passages: Sequence[Passage], limits: RetrievalLimits) -> tuple[Passage, ...]:
         """The passages with what they bring along, which `limits` says. Raises KnowledgeError."""
+        ...
+
+
+class ToolBox(Protocol):
+    """The tools that a gateway's model may call, besides the search tool."""
+
+    async def specs(self) -> tuple[ToolSpec, ...]:
+        """What is offered to the model; connects to servers at the first call. Raises ToolError."""
+        ...
+
+    async def run(self, call: ToolCall) -> ToolOutcome:
+        """Carries a call out. Faults are outcomes for the model; only cancellation is raised."""
         ...
 
 

@@ -32,6 +32,13 @@ class ToolSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Image:
+    """A picture in a message: a `data:` URL with its bytes, or an address that the endpoint fetches."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One chat message, in the meaning of OpenAI's chat completions."""
 
@@ -39,6 +46,7 @@ class Message:
     content: str
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
+    images: tuple[Image, ...] = ()
 
 
 Conversation = tuple[Message, ...]
@@ -149,7 +157,9 @@ class Purpose(StrEnum):
     """Why a model is called. The value is the stem of its SKUs."""
 
     ANSWER = "inference.chat_completions"
+    ROUTE = "inference.resolving.routing_complexity"
     REWRITE = "inference.resolving.query_rewrite"
+    STRUCTURED = "inference.functions.json"
     RERANK = "rag.reranking"
 
 
@@ -257,6 +267,27 @@ class ModelEnd:
 
 
 ModelItem = ModelText | ModelRetry | ModelEnd
+
+
+Level = Literal["low", "medium", "high"]
+"""How hard a message is, as a complexity router judges it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolOutcome:
+    """What the model gets to see for a tool call. `failed` when the tool did not do what it was asked."""
+
+    text: str
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRun:
+    """A tool call that a turn has carried out, or refused."""
+
+    call: ToolCall
+    outcome: ToolOutcome
+    duration_s: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,14 @@ from typing import Generic, TypeVar
 from pydantic import ValidationError
 
 from aivax_cli.core.errors import AivaxError, Fault, unknown_name
-from aivax_cli.gateway.definition import Collection, Definition, Gateway, WorkspaceSettings
+from aivax_cli.gateway.basics import Definition
+from aivax_cli.gateway.definition import Gateway
 from aivax_cli.gateway.explain import dotted, explain, shown
-from aivax_cli.gateway.providers import Provider, provider_problem, split_model_ref
+from aivax_cli.gateway.knowledge import Collection
+from aivax_cli.gateway.providers import PROVIDERS, Provider, price_problem, provider_problem, split_model_ref
 from aivax_cli.gateway.schema import SchemaView
 from aivax_cli.gateway.secrets import looks_secret, names_secret, redact
+from aivax_cli.gateway.settings import WorkspaceSettings
 from aivax_cli.gateway.yamltree import FieldPath, SyntaxTrouble, Tree, Trouble, read_tree
 
 MAX_BYTES = 1_000_000
@@ -118,6 +121,12 @@ def read_settings(file: Path, *, start: Path) -> Reading[WorkspaceSettings]:
         Fault(reading.shown_as, reading.tree.key_line(("providers", name)), f"providers.{name}", problem)
         for name, settings in reading.definition.providers.items()
         if (problem := provider_problem(name, settings))
+    )
+    names = {*PROVIDERS, *reading.definition.providers}
+    faults += tuple(
+        Fault(reading.shown_as, reading.tree.key_line(("prices", reference)), "prices", problem)
+        for reference in reading.definition.prices
+        if (problem := price_problem(reference, names))
     )
     return Reading(file, reading.shown_as, None, reading.tree, faults) if faults else reading
 

@@ -8,9 +8,12 @@ from decimal import Decimal
 import yaml
 
 from aivax_cli.core.errors import UsageError, unknown_name
-from aivax_cli.gateway.definition import Definition, Gateway, Knowledge, Parameters, Pricing, Rewrite
+from aivax_cli.gateway.basics import Definition, Pricing
+from aivax_cli.gateway.definition import Gateway
 from aivax_cli.gateway.explain import dotted
+from aivax_cli.gateway.knowledge import Knowledge
 from aivax_cli.gateway.loading import validate_text
+from aivax_cli.gateway.sections import Parameters, Rewrite
 
 _SECTIONS: dict[str, type[Definition]] = {
     "parameters": Parameters,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from urllib.parse import urlsplit
 
 from aivax_cli.core.errors import UsageError, unknown_name
 from aivax_cli.core.types import ModelTarget, Prices
-from aivax_cli.gateway.definition import InlineModel, Pricing, ProviderSettings
+from aivax_cli.gateway.basics import InlineModel, Pricing
+from aivax_cli.gateway.definition import Gateway
+from aivax_cli.gateway.settings import ProviderSettings
 
 LOCAL = "local"
 
@@ -28,6 +30,8 @@ class Provider:
     api_key_env: str | None = None
     api_key_command: tuple[str, ...] | None = None
     free: bool = False
+    prices: Mapping[str, Prices] = field(default_factory=dict, hash=False)
+    """What its models cost, by name, where `aivax.yaml` says so."""
 
 
 PROVIDERS: Mapping[str, Provider] = {
@@ -48,8 +52,10 @@ PROVIDERS: Mapping[str, Provider] = {
 }
 
 
-def merge_providers(settings: Mapping[str, ProviderSettings]) -> dict[str, Provider]:
-    """The built-in providers with those of `aivax.yaml` added or changed.
+def merge_providers(
+    settings: Mapping[str, ProviderSettings], prices: Mapping[str, Pricing] | None = None
+) -> dict[str, Provider]:
+    """The built-in providers with those of `aivax.yaml` added or changed, and with its prices of models.
 
     A new `base_url` drops the built-in key, so that a key is sent nowhere but where a file says so.
     Raises UsageError for a new provider without a `base_url`.
@@ -59,7 +65,22 @@ def merge_providers(settings: Mapping[str, ProviderSettings]) -> dict[str, Provi
         if problem := provider_problem(name, given):
             raise UsageError(f"providers.{name}: {problem}")
         merged[name] = _changed(PROVIDERS.get(name), name, given)
+    for reference, pricing in (prices or {}).items():
+        if problem := price_problem(reference, merged):
+            raise UsageError(f"prices: {problem}")
+        name, model = split_model_ref(reference)
+        known = {**merged[name].prices, model: prices_per_token(pricing)}
+        merged[name] = replace(merged[name], prices=known)
     return merged
+
+
+def price_problem(reference: str, providers: Container[str]) -> str | None:
+    """What is wrong with the name of a model that `aivax.yaml` prices, None when nothing is."""
+    try:
+        name, _ = split_model_ref(reference)
+    except UsageError as error:
+        return str(error)
+    return None if name in providers else f"no provider named '{name}'"
 
 
 def provider_problem(name: str, given: ProviderSettings) -> str | None:
@@ -106,6 +127,8 @@ def resolve_model(
     """
     prices = None if pricing is None else prices_per_token(pricing)
     if isinstance(reference, InlineModel):
+        if prices is None and reference.pricing is not None:
+            prices = prices_per_token(reference.pricing)
         return ModelTarget(
             label=reference.name,
             provider="",
@@ -120,6 +143,7 @@ def resolve_model(
     provider = providers.get(name)
     if provider is None:
         raise unknown_name("provider", name, providers, otherwise="name it in aivax.yaml")
+    prices = prices or provider.prices.get(model)
     return ModelTarget(
         label=f"@{name}/{model}",
         provider=name,
@@ -129,6 +153,18 @@ def resolve_model(
         api_key_command=provider.api_key_command,
         free=prices is None and provider.free,
         prices=prices,
+    )
+
+
+def resolve_models(gateway: Gateway, providers: Mapping[str, Provider]) -> tuple[ModelTarget, ...]:
+    """A gateway's models in the order in which they are tried; its own pricing holds for the first.
+
+    Raises as `resolve_model` does.
+    """
+    first, *others = gateway.models
+    return (
+        resolve_model(first, providers, gateway.pricing),
+        *(resolve_model(other, providers) for other in others),
     )
 
 

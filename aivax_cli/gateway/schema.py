@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from aivax_cli.core.errors import unknown_name
-from aivax_cli.gateway.definition import Collection, Definition, Gateway, WorkspaceSettings
+from aivax_cli.gateway.basics import Definition
+from aivax_cli.gateway.definition import Gateway
+from aivax_cli.gateway.knowledge import Collection
+from aivax_cli.gateway.settings import WorkspaceSettings
 
 KINDS: Mapping[str, type[Definition]] = {
     "gateway": Gateway,

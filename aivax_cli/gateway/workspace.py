@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aivax_cli.core.errors import DefinitionError, Fault, UsageError, unknown_name
-from aivax_cli.gateway.definition import Collection, Gateway
+from aivax_cli.gateway.definition import Gateway
 from aivax_cli.gateway.explain import shown
+from aivax_cli.gateway.knowledge import Collection
 from aivax_cli.gateway.loading import (
     GatewayReading,
     display,
@@ -95,7 +96,7 @@ class Workspace:
         reading = read_settings(self.settings_file, start=self.start or self.root)
         if reading.definition is None:
             raise DefinitionError(reading.faults)
-        return merge_providers(reading.definition.providers)
+        return merge_providers(reading.definition.providers, reading.definition.prices)
 
     def readings(self, files: Iterable[Path] | None = None) -> Iterator[GatewayReading]:
         """Gateway files as they are, broken ones included."""

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from aivax_cli.core.events import (
-    Charged,
     Event,
     Finished,
     Retrieved,
-    Retrying,
     Rewritten,
     TextDelta,
     ToolCalled,
+    ToolCalling,
     TurnResult,
-    Warned,
 )
 from aivax_cli.render.answer_stream import AnswerStream, RawAnswer, SilentAnswer
 from aivax_cli.render.closing import Sources, closing_line
 from aivax_cli.render.cost import cost_table as table_of_cost
+from aivax_cli.render.event_lines import note_of, warning_of
 from aivax_cli.render.safe_text import safe_line
 from aivax_cli.render.status import Status
 
@@ -31,9 +29,6 @@ if TYPE_CHECKING:
 
     from aivax_cli.core.types import Charge, Passage
     from aivax_cli.render.screen import Screen
-
-_LONGEST_TERMS = 600
-"""Characters shown of search terms; a search takes 500."""
 
 
 async def show_turn(
@@ -137,26 +132,21 @@ class TurnView:
                 self._feed(text)
             case Rewritten():
                 self.rewritten = event
-                self._terms(event)
                 self.wait_for("searching")
             case Retrieved(passages):
                 self.passages = passages
                 self.wait_for("waiting for the model")
-            case Retrying():
-                self._screen.warn(
-                    f"{event.model}: {safe_line(event.reason)}; "
-                    f"attempt {event.attempt + 1} in {event.wait_s:.1f} s"
-                )
-            case ToolCalled(call):
-                self._screen.note(f"searched {_tool_terms(call.arguments)}")
+            case ToolCalling(call):
+                self.wait_for(f"calling {safe_line(call.name)}")
+            case ToolCalled():
                 self.wait_for("waiting for the model")
-            case Warned(message):
-                self._screen.warn(safe_line(message))
-            case Charged():
-                pass
             case Finished(result):
                 self.result = result
                 self.passages = result.passages
+        if warning := warning_of(event):
+            self._screen.warn(warning)
+        elif note := note_of(event, self._question):
+            self._screen.note(note)
 
     def _feed(self, text: str) -> None:
         if not text:
@@ -182,13 +172,6 @@ class TurnView:
         self._status.hide()
         self._answer.hide()
 
-    def _terms(self, event: Rewritten) -> None:
-        chosen = event.search_terms
-        if chosen.fallback is not None:
-            self._screen.warn(f"searched with the question itself: {safe_line(chosen.fallback)}")
-        elif chosen.terms and chosen.terms != (self._question,) and event.strategy != "Plain":
-            self._screen.note(f"{event.strategy} searches {_quoted(chosen.terms)}")
-
 
 def _answer_stream(screen: Screen, *, markdown: bool) -> AnswerStream:
     if screen.json_output:
@@ -198,20 +181,3 @@ def _answer_stream(screen: Screen, *, markdown: bool) -> AnswerStream:
 
         return MarkdownStream(screen.out)
     return RawAnswer(screen)
-
-
-def _quoted(terms: Sequence[str]) -> str:
-    return ", ".join(f"“{safe_line(term)}”" for term in terms)
-
-
-def _tool_terms(arguments: str) -> str:
-    try:
-        terms = json.loads(arguments)["search_terms"]
-        return _shortened(_quoted([str(term) for term in terms]))
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return _shortened(safe_line(arguments))
-
-
-def _shortened(line: str) -> str:
-    """What a model asks for may be as long as it likes; a line may not."""
-    return line if len(line) <= _LONGEST_TERMS else line[: _LONGEST_TERMS - 1] + "…"

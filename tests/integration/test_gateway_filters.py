@@ -11,9 +11,10 @@ from support.gateway_files import HEAD, faults
 from support.knowledge import HashEmbedder, run_ingest, write_files
 
 from aivax_cli.core.types import Passage
-from aivax_cli.gateway.definition import Knowledge
+from aivax_cli.gateway.knowledge import Knowledge
 from aivax_cli.retrieval.search import CollectionSearch, KnowledgeBase
-from aivax_cli.turn import Ports, retrieve
+from aivax_cli.steps.plan import Ports
+from aivax_cli.steps.searching import retrieve
 
 RULE = "must be siblings, neighbours, or a number of chunks from 0 to 8"
 
@@ -28,10 +29,20 @@ class NoMeter:
 def passages(base: Path, question: str, **knowledge: object) -> list[Passage]:
     library = KnowledgeBase(base / ".aivax", HashEmbedder())
     definition = Knowledge(collections=["kb"], min_score=0, **knowledge)
-    ports = Ports(NoMeter(), CollectionSearch(library, ["kb"]))
+    ports = Ports(NoMeter(), NoCounter(), CollectionSearch(library, ["kb"]))
     found = asyncio.run(retrieve([question], definition, None, ports, []))
     library.close()
     return list(found)
+
+
+class NoCounter:
+    """Nothing is counted in a search."""
+
+    def count_text(self, text: str, model: str) -> int:
+        return 0
+
+    def count_messages(self, messages: object, model: str) -> int:
+        return 0
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from aivax_cli.core.types import Passage, Prices, Source
 from aivax_cli.model.client import HttpChatModel
 from aivax_cli.model.posting import Patience
 from aivax_cli.model.rerank import HttpRerankEndpoint
-from aivax_cli.reranking import RerankPlan, cut, rerank
+from aivax_cli.steps.reranking import RerankPlan, cut, rerank
 from aivax_cli.usage.ledger import SqliteLedger
 from aivax_cli.usage.meter import Meter
 from aivax_cli.usage.price_book import GenaiPriceBook

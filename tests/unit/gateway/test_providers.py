@@ -6,8 +6,9 @@ import pytest
 
 from aivax_cli.core.errors import NotFoundError, UsageError
 from aivax_cli.core.types import Prices
-from aivax_cli.gateway.definition import InlineModel, Pricing, ProviderSettings
+from aivax_cli.gateway.basics import InlineModel, Pricing
 from aivax_cli.gateway.providers import PROVIDERS, merge_providers, resolve_model
+from aivax_cli.gateway.settings import ProviderSettings
 
 
 def test_a_reference_becomes_its_providers_endpoint() -> None:

@@ -6,7 +6,8 @@ import jsonschema
 import pytest
 
 from aivax_cli.core.errors import NotFoundError
-from aivax_cli.gateway.definition import STRATEGIES, Gateway, canonical_strategy
+from aivax_cli.gateway.definition import Gateway
+from aivax_cli.gateway.knowledge import STRATEGIES, canonical_strategy
 from aivax_cli.gateway.schema import KINDS, json_schema
 
 LEAST = {"id": "0198683a-2b6d-7066-9598-6ea119c250c3", "name": "a", "model": "@openai/gpt-5-mini"}

@@ -6,7 +6,7 @@ import pytest
 
 from aivax_cli.core.errors import NotFoundError, UsageError
 from aivax_cli.core.types import Message
-from aivax_cli.gateway.definition import STRATEGIES as DEFINED
+from aivax_cli.gateway.knowledge import STRATEGIES as DEFINED
 from aivax_cli.strategy import STRATEGIES, strategy_named
 from aivax_cli.strategy.query_function import search_arguments
 

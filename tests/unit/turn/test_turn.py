@@ -42,7 +42,8 @@ from aivax_cli.core.types import (
     ToolCall,
 )
 from aivax_cli.gateway.definition import Gateway
-from aivax_cli.turn import Ports, TurnPlan, run_turn
+from aivax_cli.steps.plan import Ports, TurnPlan
+from aivax_cli.turn import run_turn
 from aivax_cli.usage.meter import Meter
 from aivax_cli.usage.pricing import FREE
 
@@ -120,11 +121,11 @@ class Turn:
         self.library = Library()
         self.meter = Meter(self.models, Unpriced(), Words(), Book(), turn_id="t", gateway="g")
         definition = Gateway(id="0199c3f0-0000-7000-8000-000000000001", name="g", model="@test/m", **gateway)
-        self.plan = TurnPlan(definition, "Be brief.", TARGET, REWRITER)
+        self.plan = TurnPlan(definition, "Be brief.", (TARGET,), (REWRITER,))
         self.events: list[Event] = []
 
     def open(self) -> AsyncGenerator[Event, None]:
-        return run_turn(self.plan, (Message("user", "why?"),), Ports(self.meter, self.library))
+        return run_turn(self.plan, (Message("user", "why?"),), Ports(self.meter, Words(), self.library))
 
     def run(self) -> list[Event]:
         async def follow() -> None:
@@ -270,7 +271,7 @@ def test_one_message_cannot_ask_for_any_number_of_searches() -> None:
     results = [message for message in turn.result.sent if message.role == "tool"]
     assert len(turn.library.searched) == 10
     assert [message.tool_call_id for message in results] == [f"c{n}" for n in range(100)]
-    assert results[-1].content == "The search was not run: at most 10 at once; put terms together."
+    assert results[-1].content == "Not run: at most 10 calls at once; put them together."
 
 
 @pytest.mark.parametrize(
@@ -286,8 +287,8 @@ def test_the_model_is_told_what_was_wrong_with_its_call(call: ToolCall, said: st
     turn = Turn([end(tool_calls=(call,))], ANSWER, knowledge=knowledge("QueryFunction"))
     turn.run()
     (told,) = turn.told(ToolCalled)
-    assert told.result.startswith(said)
-    assert len(told.result) < 200
+    assert told.run.outcome.text.startswith(said)
+    assert len(told.run.outcome.text) < 200
     assert turn.library.searched == []
 
 
@@ -347,7 +348,7 @@ def test_a_conversation_that_does_not_end_with_the_user_is_refused() -> None:
     turn = Turn(ANSWER)
 
     async def begin() -> None:
-        await anext(run_turn(turn.plan, (Message("assistant", "hi"),), Ports(turn.meter)))
+        await anext(run_turn(turn.plan, (Message("assistant", "hi"),), Ports(turn.meter, Words())))
 
     with pytest.raises(UsageError, match="must end with a message from the user"):
         asyncio.run(begin())

@@ -1,0 +1,1 @@
+"""The steps of a turn, in the order in which `turn.py` takes them."""

@@ -1,0 +1,103 @@
+"""The model's answer, in rounds while it calls tools."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from aivax_cli.core.events import Event, FellBack, Retrying, TextDelta, Warned
+from aivax_cli.core.types import (
+    Conversation,
+    Message,
+    ModelCall,
+    ModelEnd,
+    ModelRetry,
+    ModelText,
+    Purpose,
+    ToolSpec,
+)
+from aivax_cli.prompt.assembly import assemble
+from aivax_cli.steps.calling import call_first_of
+from aivax_cli.steps.plan import Ports, Progress, TurnPlan
+from aivax_cli.steps.tools import run_tools
+from aivax_cli.strategy import Strategy
+
+
+async def answer(
+    plan: TurnPlan,
+    strategy: Strategy,
+    conversation: Conversation,
+    ports: Ports,
+    progress: Progress,
+) -> AsyncGenerator[Event, None]:
+    """Tells the answer and the tools that it took; the last model call's end is left in `progress`."""
+    tools = await _offered(plan, strategy, ports)
+    rounds = _rounds(plan, tools)
+    messages = assemble(plan.gateway, plan.instructions, conversation, progress.passages)
+    for round_number in range(rounds + 1):
+        last = round_number == rounds
+        parameters = plan.parameters | ({"tool_choice": "none"} if tools and last else {})
+        call = ModelCall(Purpose.ANSWER, progress.targets[0], messages, parameters, tools)
+        progress.sent = messages
+        spoken_before = progress.text
+        async with aclosing(_stream(call, plan.gateway.prefill or "", ports, progress)) as streaming:
+            async for event in streaming:
+                yield event
+        end = progress.end
+        if end is None or end.broken or not end.tool_calls or last:
+            break
+        said = progress.text.removeprefix(spoken_before).strip()
+        done_before = len(progress.tools)
+        async with aclosing(run_tools(end.tool_calls, tools, plan, ports, progress)) as running:
+            async for event in running:
+                yield event
+        results = [
+            Message("tool", run.outcome.text, tool_call_id=run.call.id)
+            for run in progress.tools[done_before:]
+        ]
+        # A prefill stands last until something has been said; what was said begins with it.
+        prefill = messages[-1:] if plan.gateway.prefill and not spoken_before else ()
+        before = messages[: len(messages) - len(prefill)]
+        asked = Message("assistant", said, tool_calls=end.tool_calls)
+        messages = (*before, asked, *results, *(() if progress.text else prefill))
+    if not progress.text.strip():
+        yield Warned(f"{progress.targets[0].label} returned an empty answer")
+
+
+async def _offered(plan: TurnPlan, strategy: Strategy, ports: Ports) -> tuple[ToolSpec, ...]:
+    search = (strategy.tool,) if strategy.tool and plan.knowledge and ports.retriever else ()
+    return (*search, *(await ports.tools.specs() if ports.tools else ()))
+
+
+def _rounds(plan: TurnPlan, tools: tuple[ToolSpec, ...]) -> int:
+    """How often tools may be called before the model has to answer."""
+    if not tools:
+        return 0
+    searches = plan.knowledge.max_rounds if plan.knowledge else 0
+    return max(searches, plan.gateway.max_tool_rounds) if plan.gateway.tools else searches
+
+
+async def _stream(
+    call: ModelCall, prefill: str, ports: Ports, progress: Progress
+) -> AsyncGenerator[Event, None]:
+    """One model call: its retries, its text, its charges."""
+    progress.end = None
+    apart = "\n\n" if progress.text.strip() else ""
+    async with aclosing(call_first_of(progress.targets, call, ports.meter)) as items:
+        async for item in items:
+            if isinstance(item, FellBack):
+                progress.targets = progress.targets[1:]
+                yield item
+            elif isinstance(item, ModelRetry):
+                yield Retrying(progress.targets[0].label, item.attempt, item.reason, item.wait_s)
+            elif isinstance(item, ModelText) and item.text:
+                if progress.first_token is None:
+                    progress.first_token = ports.clock()
+                    apart = prefill
+                progress.text += apart + item.text
+                yield TextDelta(apart + item.text)
+                apart = ""
+            elif isinstance(item, ModelEnd):
+                progress.end = item
+    for event in progress.accounts(ports.meter):
+        yield event

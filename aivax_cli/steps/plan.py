@@ -1,0 +1,103 @@
+"""What a turn is given: the plan, the ports, and the record that its steps keep."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from aivax_cli.core.events import Charged, Event, Warned
+from aivax_cli.core.ports import RerankEndpoint, Retriever, TokenCounter, ToolBox
+from aivax_cli.core.types import (
+    Conversation,
+    JsonValue,
+    Level,
+    ModelEnd,
+    ModelTarget,
+    Passage,
+    ToolRun,
+)
+from aivax_cli.gateway.definition import Gateway
+from aivax_cli.gateway.knowledge import Knowledge
+from aivax_cli.steps.reranking import RerankPlan
+from aivax_cli.usage.meter import Meter
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingPlan:
+    """Who judges a message, and who answers at each level: the first, or the next when it fails."""
+
+    router: ModelTarget
+    levels: Mapping[Level, tuple[ModelTarget, ...]]
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TurnPlan:
+    """What a gateway comes to once its names are resolved: texts read, models found."""
+
+    gateway: Gateway
+    instructions: str | None
+    targets: tuple[ModelTarget, ...]
+    """Who answers: the first, or the next when it fails before its first word."""
+    rewriters: tuple[ModelTarget, ...]
+    """Who rewrites, likewise."""
+    reranker: RerankPlan | None = None
+    """Who rescores what a search finds; None where the search's own ranking stands."""
+    routing: RoutingPlan | None = None
+    response_schema: Mapping[str, JsonValue] | None = None
+    """The JSON Schema that the answer holds to; None for text."""
+
+    @property
+    def knowledge(self) -> Knowledge | None:
+        return self.gateway.knowledge
+
+    @property
+    def parameters(self) -> dict[str, JsonValue]:
+        """The wire fields of the gateway's parameters; `extra_body` last, it wins."""
+        given = self.gateway.parameters.model_dump(exclude_none=True, exclude={"extra_body"})
+        return {**given, **self.gateway.parameters.extra_body}
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The outside, as one turn sees it. The meter is the turn's own; a retriever needs knowledge."""
+
+    meter: Meter
+    counter: TokenCounter
+    retriever: Retriever | None = None
+    rerank_endpoint: RerankEndpoint | None = None
+    tools: ToolBox | None = None
+    clock: Callable[[], float] = time.perf_counter
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a turn has gathered so far."""
+
+    started: float
+    targets: tuple[ModelTarget, ...]
+    routed: Level | None = None
+    text: str = ""
+    terms: tuple[str, ...] = ()
+    passages: tuple[Passage, ...] | None = None
+    """None while nothing was searched."""
+    tools: list[ToolRun] = field(default_factory=list)
+    structured: JsonValue = None
+    sent: Conversation = ()
+    context_tokens: int | None = None
+    problems: list[str] = field(default_factory=list)
+    """What went wrong and was got over, until it is told."""
+    charges_told: int = 0
+    warnings_told: int = 0
+    first_token: float | None = None
+    end: ModelEnd | None = None
+
+    def accounts(self, meter: Meter) -> tuple[Event, ...]:
+        """The charges and the warnings that have gathered since the last look."""
+        charges = meter.charges[self.charges_told :]
+        warnings = (*meter.warnings[self.warnings_told :], *self.problems)
+        self.charges_told += len(charges)
+        self.warnings_told = len(meter.warnings)
+        self.problems.clear()
+        return (*map(Charged, charges), *map(Warned, warnings))

@@ -1,0 +1,31 @@
+"""The composition root: the one place that chooses adapters and hands them to a turn.
+
+Heavy imports are inside the functions, so that a command loads what it needs and nothing else.
+"""
+
+from __future__ import annotations
+
+from aivax_cli.wiring.adapters import asset_store, ledger, local_engine, model_file
+from aivax_cli.wiring.gateways import GatewayRuntime, open_gateway, plan_turn
+from aivax_cli.wiring.knowledge import (
+    built_in_embedder,
+    collection_embedder,
+    indexing_embedder,
+    indexing_estimator,
+    knowledge_base,
+)
+
+__all__ = [
+    "GatewayRuntime",
+    "asset_store",
+    "built_in_embedder",
+    "collection_embedder",
+    "indexing_embedder",
+    "indexing_estimator",
+    "knowledge_base",
+    "ledger",
+    "local_engine",
+    "model_file",
+    "open_gateway",
+    "plan_turn",
+]

@@ -1,0 +1,48 @@
+"""What every part of a workspace is made with: downloads, the ledger, the local engine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from aivax_cli.assets.store import AssetStore, Progress
+    from aivax_cli.core.ports import Ledger
+    from aivax_cli.gateway.workspace import Workspace
+    from aivax_cli.model.local import LocalEngine
+
+
+def asset_store(
+    environ: Mapping[str, str] = os.environ, *, on_progress: Progress | None = None
+) -> AssetStore:
+    """The user's store of downloaded files."""
+    from aivax_cli.assets.store import AssetStore
+
+    return AssetStore.from_environment(environ, on_progress)
+
+
+def ledger(workspace: Workspace) -> Ledger:
+    """The workspace's ledger; its file is made at the first charge."""
+    from aivax_cli.usage.ledger import SqliteLedger
+
+    return SqliteLedger(workspace.state_dir / "ledger.db")
+
+
+def model_file(store: AssetStore, name: str) -> Path:
+    """The weights of `@local/name`, fetched if need be. Raises NotFoundError with the nearest model."""
+    from aivax_cli.core.errors import unknown_name
+
+    models = [asset.name for asset in store.assets() if asset.file_name.endswith(".gguf")]
+    if name not in models:
+        raise unknown_name("local model", name, models, otherwise="add one: aivax models pull FILE-OR-URL")
+    return store.path(name)
+
+
+def local_engine(store: AssetStore, environ: Mapping[str, str] = os.environ) -> LocalEngine:
+    """Runs `@local/…`; starts nothing before the first call. The caller closes it."""
+    from aivax_cli.model.local import LocalEngine
+
+    return LocalEngine(lambda name: model_file(store, name), environ)
