@@ -7,8 +7,9 @@ from threading import Lock
 from typing import TYPE_CHECKING, Literal
 
 from aivax_cli.core.errors import KnowledgeError
-from aivax_cli.retrieval.chroma import ChromaFailedError, ChromaFolder
+from aivax_cli.retrieval.chroma import ChromaFailedError
 from aivax_cli.retrieval.names import chroma_name
+from aivax_cli.retrieval.parts import ChromaParts
 from aivax_cli.retrieval.reader import Reader
 from aivax_cli.retrieval.records import Collection
 from aivax_cli.retrieval.snapshots import SNAPSHOTS, sound_snapshot
@@ -35,7 +36,7 @@ class VectorIndexes:
         self._choice = choice
         self._matrices = MatrixCache()
         self._lock = Lock()
-        self._open: dict[int, tuple[str, ChromaFolder]] = {}
+        self._open: dict[int, tuple[str, ChromaParts]] = {}
 
     def get(self, reader: Reader, collection: Collection) -> NearestVectors:
         """The collection's vectors as `reader` sees them, or newer.
@@ -64,18 +65,16 @@ class VectorIndexes:
                 chroma.close()
             self._open = {}
 
-    def _chroma(self, collection: Collection) -> ChromaFolder:
+    def _chroma(self, collection: Collection) -> ChromaParts:
         with self._lock:
             name, chroma = self._open.get(collection.id, ("", None))
             if chroma is not None and name == collection.snapshot:
                 return chroma
-            folder = sound_snapshot(collection, self._home)
-            if folder is None:
+            parts = sound_snapshot(collection, self._home)
+            if parts is None:
                 raise ChromaFailedError("not there, or damaged")
-            newer = ChromaFolder(folder, chroma_name(collection.name), create=False)
-            if chroma is not None:
-                chroma.close()
-            self._open[collection.id] = (folder.name, newer)
+            newer = ChromaParts(self._home, chroma_name(collection.name), parts, chroma)
+            self._open[collection.id] = (collection.snapshot or "", newer)
             return newer
 
 
@@ -84,7 +83,7 @@ class _Snapshot:
 
     def __init__(
         self,
-        chroma: ChromaFolder,
+        chroma: ChromaParts,
         vectors: int,
         newer: Matrix,
         reader: Reader,

@@ -51,8 +51,7 @@ def remove_collection(directory: Path, name: str, *, wait_s: float | None = None
                 writer.remove_collection(collection.id)
             # From here on nothing points at the folders: if this is cut short, the next writer removes them.
             with catalogue.reading() as reader:
-                in_use = {other.snapshot for other in reader.collections()}
-            sweep(directory / SNAPSHOTS, in_use)
+                sweep(directory / SNAPSHOTS, reader.collections())
         finally:
             catalogue.close()
     return summary

@@ -28,6 +28,9 @@ from aivax_cli.retrieval.records import (
 SQL_VARIABLES = 500
 """Values in one `IN (…)`; SQLite allows 999 in its oldest builds."""
 
+LAST_ID = 2**63 - 1
+"""The highest id that SQLite can give."""
+
 _COLLECTION = """SELECT id, name, embedder, fingerprint, dimension, analyzer, chunks, background,
     background_chunks, generation, snapshot, snapshot_last, snapshot_vectors, created_at, updated_at,
     background_generation FROM collections"""
@@ -320,11 +323,14 @@ class Reader:
 
     # Vectors
 
-    def vectors(self, collection_id: int, after: int = 0) -> Iterator[tuple[int, bytes]]:
-        """Ids and vectors (float32, little-endian) in order of id, from the one after `after`."""
+    def vectors(
+        self, collection_id: int, after: int = 0, up_to: int = LAST_ID
+    ) -> Iterator[tuple[int, bytes]]:
+        """Ids and vectors (float32, little-endian) in order of id, from the one after `after` to `up_to`."""
         return iter(
             self._db.execute(
-                f"SELECT id, vector FROM vectors_{collection_id} WHERE id > ? ORDER BY id", (after,)
+                f"SELECT id, vector FROM vectors_{collection_id} WHERE id > ? AND id <= ? ORDER BY id",
+                (after, up_to),
             )
         )
 
@@ -344,22 +350,35 @@ class Reader:
             )
         return found
 
-    def vector_ids(self, collection_id: int) -> set[int]:
-        """The ids of all vectors. Read from the index, so that no vector is touched."""
+    def vector_ids(self, collection_id: int, after: int = 0, up_to: int = LAST_ID) -> set[int]:
+        """The ids of all vectors, or those above `after` up to `up_to`. Read from the index, so that no
+        vector is touched."""
         return {
             row[0]
             for row in self._db.execute(
-                f"SELECT id FROM vectors_{collection_id} INDEXED BY "
-                f"sqlite_autoindex_vectors_{collection_id}_1"
+                f"SELECT id FROM {_ids_of(collection_id)} WHERE +id > ? AND +id <= ?", (after, up_to)
             )
         }
 
-    def count_vectors(self, collection_id: int, up_to: int | None = None) -> int:
+    def count_vectors_up_to(self, collection_id: int, bounds: Sequence[int]) -> list[int]:
+        """For each of `bounds`, how many vectors have an id up to it; and last, how many there are."""
+        sums = "".join("coalesce(sum(id <= ?), 0), " for _ in bounds)
+        row = self._db.execute(f"SELECT {sums}count(*) FROM {_ids_of(collection_id)}", bounds).fetchone()
+        return list(row)
+
+    def last_vector(self, collection_id: int) -> int:
+        """The highest id of a vector; 0 when there is none."""
+        (last,) = self._db.execute(f"SELECT coalesce(max(id), 0) FROM vectors_{collection_id}").fetchone()
+        return int(last)
+
+    def count_vectors(self, collection_id: int, up_to: int = LAST_ID) -> int:
         """How many vectors there are, or how many with ids up to `up_to`."""
-        table = f"vectors_{collection_id} INDEXED BY sqlite_autoindex_vectors_{collection_id}_1"
-        where, values = ("", ()) if up_to is None else (" WHERE id <= ?", (up_to,))
-        (count,) = self._db.execute(f"SELECT count(*) FROM {table}{where}", values).fetchone()
-        return int(count)
+        return self.count_vectors_up_to(collection_id, [up_to])[0]
+
+
+def _ids_of(collection_id: int) -> str:
+    """The table of vectors, read through the index that holds its ids without the vectors."""
+    return f"vectors_{collection_id} INDEXED BY sqlite_autoindex_vectors_{collection_id}_1"
 
 
 def _collection(row: tuple[Any, ...]) -> Collection:

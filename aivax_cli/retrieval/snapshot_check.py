@@ -15,6 +15,9 @@ from pathlib import Path
 from aivax_cli.retrieval.catalogue import Catalogue
 from aivax_cli.retrieval.chroma import ChromaFailedError, ChromaFolder
 from aivax_cli.retrieval.names import chroma_name
+from aivax_cli.retrieval.partition import Part
+from aivax_cli.retrieval.reader import Reader
+from aivax_cli.retrieval.records import Collection
 from aivax_cli.retrieval.snapshots import PROBES_FOUND, SNAPSHOTS, sound_snapshot, surely_found
 
 TIMEOUT_S = 300.0
@@ -60,15 +63,20 @@ def _look(directory: Path, name: str) -> str | None:
             collection = reader.collection(name)
             if collection is None or collection.snapshot is None:
                 return None
-            folder = sound_snapshot(collection, directory / SNAPSHOTS)
-            if folder is None:
+            parts = sound_snapshot(collection, directory / SNAPSHOTS)
+            if parts is None:
                 return "files are missing or cut short"
-            expected = {n for n in reader.vector_ids(collection.id) if n <= collection.snapshot_last}
-            every = max(1, len(expected) // PROBES)
-            sample = reader.vectors_by_id(collection.id, sorted(expected)[::every])
+            faults = (_part_fault(reader, collection, directory / SNAPSHOTS, part) for part in parts)
+            return next((fault for fault in faults if fault is not None), None)
     finally:
         catalogue.close()
-    chroma = ChromaFolder(folder, chroma_name(name), create=False)
+
+
+def _part_fault(reader: Reader, collection: Collection, home: Path, part: Part) -> str | None:
+    expected = reader.vector_ids(collection.id, part.after, part.last)
+    every = max(1, len(expected) // PROBES)
+    sample = reader.vectors_by_id(collection.id, sorted(expected)[::every])
+    chroma = ChromaFolder(home / part.folder, chroma_name(collection.name), create=False)
     try:
         missing = len(expected - chroma.ids())
         if missing:

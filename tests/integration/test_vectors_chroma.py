@@ -11,7 +11,7 @@ from support.knowledge import HashEmbedder, run_ingest, write_files
 
 from aivax_cli.core.errors import KnowledgeError
 from aivax_cli.core.types import RetrievalLimits
-from aivax_cli.retrieval import indexes, snapshots
+from aivax_cli.retrieval import indexes, partition, snapshots
 from aivax_cli.retrieval.catalogue import Catalogue
 from aivax_cli.retrieval.search import KnowledgeBase
 
@@ -103,8 +103,8 @@ def test_an_index_that_does_not_find_its_vectors_is_not_used(base, monkeypatch):
 
 
 def test_what_came_after_a_snapshot_is_found_beside_it(base, monkeypatch):
-    monkeypatch.setattr(snapshots, "LARGE", 10)
-    monkeypatch.setattr(snapshots, "SLACK", 0.2)
+    monkeypatch.setattr(partition, "LARGE", 10)
+    monkeypatch.setattr(partition, "SLACK", 0.2)
     before = folder(base)
     write_files(base, {"docs/new.md": "# New\n\nbrand new item7\n"})
     (base / "docs/03.md").unlink()
