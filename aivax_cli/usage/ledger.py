@@ -5,11 +5,7 @@ Several processes may write at once, and one that is killed loses at most the tu
 
 from __future__ import annotations
 
-import sqlite3
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -17,32 +13,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self
 
-from aivax_cli.core.errors import LedgerError
 from aivax_cli.core.types import Charge
+from aivax_cli.usage.ledger_file import LedgerFile
 
 Grouping = Literal["day", "gateway", "model", "sku"]
 
 LEDGER_FILE: Final = "ledger.db"
 """The ledger's name in a workspace's state folder."""
-
-SCHEMA_VERSION: Final = 1
-
-_SCHEMA: Final = """
-CREATE TABLE charges (
-    id INTEGER PRIMARY KEY,
-    at TEXT NOT NULL,             -- UTC, ISO 8601 with milliseconds and Z
-    turn_id TEXT NOT NULL,
-    gateway TEXT NOT NULL,
-    model TEXT NOT NULL,
-    sku TEXT NOT NULL,
-    quantity INTEGER NOT NULL,    -- tokens
-    unit_price_usd TEXT,          -- exact decimal, USD a token; NULL: unpriced, never free
-    amount_usd TEXT,              -- unit price x quantity; NULL: unpriced
-    description TEXT NOT NULL,
-    estimated INTEGER NOT NULL    -- 1: the tokens were counted here, not reported by the endpoint
-);
-CREATE INDEX charges_at ON charges (at);
-"""
 
 _GROUPS: Final[dict[Grouping, str]] = {
     "day": "substr(at, 1, 10)",
@@ -50,8 +27,6 @@ _GROUPS: Final[dict[Grouping, str]] = {
     "model": "model",
     "sku": "sku",
 }
-
-_CORRUPT: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +58,12 @@ class SqliteLedger:
         busy_timeout_s: float = 5.0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._path = path
-        self._busy_timeout_s = busy_timeout_s
+        self._file = LedgerFile(path, busy_timeout_s=busy_timeout_s)
         self._now = now
-        self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
 
     @property
     def path(self) -> Path:
-        return self._path
+        return self._file.path
 
     def record(self, charges: Sequence[Charge], *, turn_id: str, gateway: str, model: str) -> None:
         """Keeps the charges of one call, all or none; they are safe when it returns."""
@@ -113,7 +85,7 @@ class SqliteLedger:
             )
             for charge in charges
         ]
-        with self._lock, self._translated(), self._transaction() as connection:
+        with self._file.writing() as connection:
             connection.executemany(
                 "INSERT INTO charges (at, turn_id, gateway, model, sku, quantity, unit_price_usd,"
                 " amount_usd, description, estimated) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -136,21 +108,17 @@ class SqliteLedger:
 
     def check(self) -> int:
         """SQLite's own check of the file; returns how many charges it holds, 0 for no file yet."""
-        with self._lock, self._translated():
-            if not self._path.exists():
+        with self._file.reading() as connection:
+            if connection is None:
                 return 0
-            connection = self._open()
             verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             if verdict != "ok":
-                raise self._damaged(verdict)
+                raise self._file.damaged(verdict)
             return int(connection.execute("SELECT count(*) FROM charges").fetchone()[0])
 
     def close(self) -> None:
         """Lets go of the file; the next charge opens it again."""
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+        self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -166,118 +134,20 @@ class SqliteLedger:
     def _sums(self, key: str, since: datetime | None, until: datetime | None) -> tuple[UsageRow, ...]:
         where = "WHERE at >= ? AND at < ?"
         span = (_iso(since) if since else "", _iso(until) if until else "~")
-        with self._lock, self._translated():
-            if self._connection is None and not self._path.exists():
+        with self._file.reading() as connection:
+            if connection is None:
                 return ()
-            connection = self._open()
-            # One transaction, so that the two queries see the same rows.
-            connection.execute("BEGIN")
-            try:
-                sums = connection.execute(
-                    f"SELECT {key}, unit_price_usd, sum(quantity), sum(quantity * estimated)"
-                    f" FROM charges {where} GROUP BY 1, 2 ORDER BY 1",
-                    span,
+            sums = connection.execute(
+                f"SELECT {key}, unit_price_usd, sum(quantity), sum(quantity * estimated)"
+                f" FROM charges {where} GROUP BY 1, 2 ORDER BY 1",
+                span,
+            ).fetchall()
+            turns = dict(
+                connection.execute(
+                    f"SELECT {key}, count(DISTINCT turn_id) FROM charges {where} GROUP BY 1", span
                 ).fetchall()
-                turns = dict(
-                    connection.execute(
-                        f"SELECT {key}, count(DISTINCT turn_id) FROM charges {where} GROUP BY 1", span
-                    ).fetchall()
-                )
-            finally:
-                connection.rollback()
-        return _rows(sums, turns)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        connection = self._open()
-        # IMMEDIATE takes the write lock at once: a later upgrade fails without waiting its turn.
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield connection
-        except BaseException:
-            connection.rollback()
-            raise
-        connection.commit()
-
-    def _open(self) -> sqlite3.Connection:
-        if self._connection is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(
-                self._path,
-                timeout=self._busy_timeout_s,
-                isolation_level=None,
-                check_same_thread=False,
             )
-            try:
-                _prepare(connection, self._path, time.monotonic() + self._busy_timeout_s)
-            except BaseException:
-                connection.close()
-                raise
-            self._connection = connection
-        return self._connection
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            code = getattr(error, "sqlite_errorcode", None)
-            if code is not None and code & 0xFF in _CORRUPT:
-                raise self._damaged(error) from error
-            raise LedgerError(
-                f"{self._path}: the ledger cannot be used: {error}",
-                fix="check the disk's free space and the folder's permissions, and that nothing holds it",
-            ) from error
-        except OSError as error:
-            raise LedgerError(
-                f"{self._path}: the ledger cannot be opened: {error.strerror or error}",
-                fix="check the folder's permissions",
-            ) from error
-
-    def _damaged(self, detail: object) -> LedgerError:
-        return LedgerError(
-            f"{self._path}: the ledger is damaged ({detail})",
-            fix="move the file away; the next charge begins a new one",
-        )
-
-
-def _prepare(connection: sqlite3.Connection, path: Path, deadline: float) -> None:
-    """Makes a new file a ledger, or sees that an existing one is one."""
-    # NORMAL survives the death of the process; only a power cut can take the last rows.
-    connection.execute("PRAGMA synchronous=NORMAL")
-    while True:
-        try:
-            if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-                connection.execute("PRAGMA journal_mode=WAL")
-            break
-        except sqlite3.OperationalError as error:
-            # SQLite does not wait its busy timeout when two processes switch a new file at once.
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version == 0:
-        _create(connection)
-    elif version > SCHEMA_VERSION:
-        raise LedgerError(
-            f"{path}: the ledger was written by a newer aivax (schema {version}, this one knows"
-            f" {SCHEMA_VERSION})",
-            fix="update aivax",
-        )
-
-
-def _create(connection: sqlite3.Connection) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        # Asked again under the lock: another process may have been first.
-        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-            for statement in _SCHEMA.split(";\n"):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-    except BaseException:
-        connection.rollback()
-        raise
-    connection.commit()
+        return _rows(sums, turns)
 
 
 def _rows(sums: Sequence[tuple[str, str | None, int, int]], turns: dict[str, int]) -> tuple[UsageRow, ...]:
