@@ -10,6 +10,7 @@ from aivax_cli.core.types import (
     JsonValue,
     Level,
     Passage,
+    Purpose,
     SearchTerms,
     Timing,
     ToolCall,
@@ -28,11 +29,12 @@ class Routed:
 
 @dataclass(frozen=True, slots=True)
 class FellBack:
-    """A model failed before its first word; `next_model` is tried instead."""
+    """A model failed before its first word; `next_model` is tried instead, for the same `purpose`."""
 
     model: str
     reason: str
     next_model: str
+    purpose: Purpose = Purpose.ANSWER
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +123,11 @@ class Charged:
 class TurnResult:
     """The whole turn.
 
-    `model` is who answered; `routed` the router's level, None without one. `sent` is the exact messages of
-    the last model call, `context_tokens` their length, None where nobody counted. `structured` is the value
-    that holds to the response schema, where there is one and it was had.
+    `model` is who answered, by the name that the endpoint gives; `target` is the same as users write it.
+    `routed` is the router's level, None without one, and `routing_problem` why it is `medium`, if it failed.
+    `fallbacks` are the models that failed on the way. `sent` is the exact messages of the last model call,
+    `context_tokens` their length, None where nobody counted. `structured` is the value that holds to the
+    response schema, where there is one and it was had.
     """
 
     text: str
@@ -137,6 +141,9 @@ class TurnResult:
     timing: Timing
     incomplete: str | None = None
     routed: Level | None = None
+    routing_problem: str = ""
+    target: str = ""
+    fallbacks: tuple[FellBack, ...] = ()
     tools: tuple[ToolRun, ...] = ()
     structured: JsonValue = None
     context_tokens: int | None = None

@@ -20,6 +20,7 @@ from aivax_cli.core.types import (
     ToolCall,
     ToolOutcome,
     ToolSpec,
+    Trial,
 )
 
 
@@ -72,6 +73,18 @@ class ToolBox(Protocol):
 
     async def run(self, call: ToolCall) -> ToolOutcome:
         """Carries a call out. Faults are outcomes for the model; only cancellation is raised."""
+        ...
+
+
+class ModelPool(Protocol):
+    """Models that stand in for one another, and how they have done of late."""
+
+    def order(self, targets: Sequence[ModelTarget], price_margin: float) -> tuple[ModelTarget, ...]:
+        """All of them in the order in which they are to be tried. Raises LedgerError."""
+        ...
+
+    def record(self, target: ModelTarget, trial: Trial) -> None:
+        """Keeps how one did, for the next order. Raises LedgerError."""
         ...
 
 

@@ -37,16 +37,42 @@ class Image:
 
     url: str
 
+    @property
+    def label(self) -> str:
+        """The address; of bytes, only what they are and how many: for everything that people read."""
+        if not self.url.startswith("data:"):
+            return self.url
+        head, _, data = self.url.partition(",")
+        return f"{head},… ({len(data) * 3 // 4:,} bytes)"
+
+
+TOKENS_PER_IMAGE = 1_000
+"""What an image is taken to cost where nobody says: OpenAI bills 765 for 1024 by 1024 pixels, Anthropic 1,600
+for its largest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A document that came with a message: its name and its text."""
+
+    name: str
+    text: str
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One chat message, in the meaning of OpenAI's chat completions."""
+    """One chat message, in the meaning of OpenAI's chat completions.
+
+    `content` is what was said; the texts of `attached` are put above it when a prompt is assembled, so that
+    they take no part in a search.
+    """
 
     role: Role
     content: str
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
     images: tuple[Image, ...] = ()
+    attached: tuple[Attached, ...] = ()
 
 
 Conversation = tuple[Message, ...]
@@ -224,6 +250,22 @@ class ModelTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerFormat:
+    """The JSON that an answer is to be. `schema` is that of an object.
+
+    `strict` says that endpoints which can guarantee a schema may be asked to: every object in it is closed
+    and all its fields are required. `request` asks for the same in words, for endpoints without such a field.
+    `in_words_only`: the field would be in the way, because the answer has begun already.
+    """
+
+    name: str
+    schema: Mapping[str, JsonValue]
+    strict: bool
+    request: str
+    in_words_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ModelCall:
     """One request to a model. `parameters` are wire fields (`temperature`, `stop`, …)."""
 
@@ -232,6 +274,9 @@ class ModelCall:
     messages: Conversation
     parameters: Mapping[str, JsonValue] = field(default_factory=dict)
     tools: tuple[ToolSpec, ...] = ()
+    answer_format: AnswerFormat | None = None
+    impatient: bool = False
+    """Another model is next in line: failures are not waited for long before the call is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +311,33 @@ class ModelEnd:
     broken: str | None = None
 
 
-ModelItem = ModelText | ModelRetry | ModelEnd
+@dataclass(frozen=True, slots=True)
+class ModelAdapted:
+    """The endpoint does not take a parameter of the call, which went without it, or under another name.
+
+    Comes before the text. `change` says it in a line.
+    """
+
+    parameter: str
+    change: str
+
+
+ModelItem = ModelText | ModelRetry | ModelAdapted | ModelEnd
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """How a model of a pool did once. `seconds` until its whole answer, or until it had failed.
+
+    `problem` says why it failed, "" when it answered. A failed model that is `benched` is left alone for a
+    while, `wait_s` seconds at least where its endpoint asked for that.
+    """
+
+    seconds: float
+    problem: str = ""
+    timed_out: bool = False
+    benched: bool = False
+    wait_s: float | None = None
 
 
 Level = Literal["low", "medium", "high"]
