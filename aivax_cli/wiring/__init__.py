@@ -6,7 +6,7 @@ Heavy imports are inside the functions, so that a command loads what it needs an
 from __future__ import annotations
 
 from aivax_cli.wiring.adapters import asset_store, ledger, local_engine, model_file
-from aivax_cli.wiring.gateways import GatewayRuntime, open_gateway, plan_turn
+from aivax_cli.wiring.gateways import GatewayRuntime, OpenWorkspace, open_gateway, open_workspace
 from aivax_cli.wiring.knowledge import (
     built_in_embedder,
     collection_embedder,
@@ -14,9 +14,11 @@ from aivax_cli.wiring.knowledge import (
     indexing_estimator,
     knowledge_base,
 )
+from aivax_cli.wiring.plans import plan_turn
 
 __all__ = [
     "GatewayRuntime",
+    "OpenWorkspace",
     "asset_store",
     "built_in_embedder",
     "collection_embedder",
@@ -27,5 +29,6 @@ __all__ = [
     "local_engine",
     "model_file",
     "open_gateway",
+    "open_workspace",
     "plan_turn",
 ]

@@ -11,18 +11,36 @@ from typing import TYPE_CHECKING
 from aivax_cli.core.errors import UsageError
 from aivax_cli.wiring.adapters import asset_store, ledger, local_engine
 from aivax_cli.wiring.knowledge import knowledge_base
+from aivax_cli.wiring.plans import plan_turn
 
 if TYPE_CHECKING:
     from aivax_cli.assets.store import Progress
     from aivax_cli.core.events import Event
     from aivax_cli.core.ports import ChatModel, Ledger, PriceBook, Retriever, TokenCounter
-    from aivax_cli.core.types import Charge, Conversation, ModelTarget, Retrieval
+    from aivax_cli.core.types import Charge, Conversation, Retrieval
     from aivax_cli.gateway.definition import Gateway
     from aivax_cli.gateway.workspace import LoadedGateway, Workspace
     from aivax_cli.retrieval.search import KnowledgeBase
     from aivax_cli.steps.plan import Ports, TurnPlan
-    from aivax_cli.steps.reranking import RerankPlan
     from aivax_cli.usage.meter import Meter
+
+
+@dataclass(frozen=True, slots=True)
+class OpenWorkspace:
+    """What the gateways of a workspace share: connections, prices, the ledger, the collections."""
+
+    workspace: Workspace
+    chat: ChatModel
+    prices: PriceBook
+    counter: TokenCounter
+    ledger: Ledger
+    base: KnowledgeBase
+    environ: Mapping[str, str]
+
+    def gateway(self, loaded: LoadedGateway) -> GatewayRuntime:
+        """A gateway ready for turns. Raises UsageError or NotFoundError when its models are unknown."""
+        plan_turn(loaded, self.workspace)
+        return GatewayRuntime(loaded, self)
 
 
 @dataclass(slots=True)
@@ -30,13 +48,7 @@ class GatewayRuntime:
     """An open gateway: asks it as often as wanted, with models, indexes and connections kept ready."""
 
     gateway: LoadedGateway
-    _workspace: Workspace
-    _chat: ChatModel
-    _prices: PriceBook
-    _counter: TokenCounter
-    _ledger: Ledger
-    _base: KnowledgeBase
-    _environ: Mapping[str, str]
+    shared: OpenWorkspace
     _meter: Meter | None = None
 
     @property
@@ -54,7 +66,7 @@ class GatewayRuntime:
     def changed(self, definition: Gateway) -> None:
         """Later turns use this definition. Raises UsageError or NotFoundError when its models are unknown."""
         gateway = self.gateway.with_definition(definition)
-        plan_turn(gateway, self._workspace)
+        plan_turn(gateway, self.shared.workspace)
         self.gateway = gateway
 
     async def search(self, terms: Sequence[str]) -> Retrieval:
@@ -77,17 +89,17 @@ class GatewayRuntime:
         return Retrieval(passages, problems=tuple(problems))
 
     def _plan(self) -> TurnPlan:
-        return plan_turn(self.gateway, self._workspace)
+        return plan_turn(self.gateway, self.shared.workspace)
 
     def _new_meter(self) -> Meter:
         from aivax_cli.gateway.ids import new_id
         from aivax_cli.usage.meter import Meter
 
         return Meter(
-            self._chat,
-            self._prices,
-            self._counter,
-            self._ledger,
+            self.shared.chat,
+            self.shared.prices,
+            self.shared.counter,
+            self.shared.ledger,
             turn_id=new_id(),
             gateway=self.gateway.definition.name,
         )
@@ -96,68 +108,39 @@ class GatewayRuntime:
         from aivax_cli.model.rerank import HttpRerankEndpoint
         from aivax_cli.steps.plan import Ports
 
-        return Ports(meter, self._counter, self._retriever(), HttpRerankEndpoint(self._environ))
+        return Ports(meter, self.shared.counter, self._retriever(), HttpRerankEndpoint(self.shared.environ))
 
     def _retriever(self) -> Retriever | None:
         from aivax_cli.retrieval.search import CollectionSearch
 
         knowledge = self.gateway.definition.knowledge
-        return CollectionSearch(self._base, knowledge.collections) if knowledge else None
+        return CollectionSearch(self.shared.base, knowledge.collections) if knowledge else None
 
 
-def plan_turn(gateway: LoadedGateway, workspace: Workspace) -> TurnPlan:
-    """A gateway with its models found. Raises UsageError or NotFoundError when one is unknown."""
-    from aivax_cli.steps.plan import TurnPlan
+@asynccontextmanager
+async def open_workspace(
+    workspace: Workspace,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    on_download: Progress | None = None,
+) -> AsyncIterator[OpenWorkspace]:
+    """A workspace ready for turns through any of its gateways. Everything it started ends with the block.
 
-    definition = gateway.definition
-    return TurnPlan(
-        gateway=definition,
-        instructions=_instructions(gateway, workspace),
-        targets=_targets(gateway, workspace),
-        rewriters=_rewriters(gateway, workspace),
-        reranker=_reranker(gateway, workspace),
-    )
+    Nothing is loaded or started before a turn needs it.
+    """
+    from aivax_cli.model.client import HttpChatModel
+    from aivax_cli.model.tokens import TiktokenCounter
+    from aivax_cli.usage.price_book import GenaiPriceBook
 
-
-def _instructions(gateway: LoadedGateway, workspace: Workspace) -> str | None:
-    """The system message: the gateway's own, then what its collections have to say about themselves."""
-    knowledge = gateway.definition.knowledge
-    names = knowledge.collections if knowledge else []
-    contexts = [workspace.collection_definition(name).context for name in names]
-    parts = [part.strip() for part in (gateway.instructions, *contexts) if part and part.strip()]
-    return "\n\n".join(parts) or None
-
-
-def _targets(gateway: LoadedGateway, workspace: Workspace) -> tuple[ModelTarget, ...]:
-    from aivax_cli.gateway.providers import resolve_models
-
-    return resolve_models(gateway.definition, workspace.providers())
-
-
-def _rewriters(gateway: LoadedGateway, workspace: Workspace) -> tuple[ModelTarget, ...]:
-    """The pool; the gateway's own models where there is none."""
-    from aivax_cli.gateway.providers import resolve_model
-
-    providers = workspace.providers()
-    pool = tuple(resolve_model(reference, providers) for reference in gateway.definition.rewrite.models)
-    return pool or _targets(gateway, workspace)
-
-
-def _reranker(gateway: LoadedGateway, workspace: Workspace) -> RerankPlan | None:
-    """Who rescores passages, for `reranker: smart`; without a model of its own it is the rewriter."""
-    from aivax_cli.gateway.knowledge import Rerank
-    from aivax_cli.gateway.providers import resolve_model
-    from aivax_cli.steps.reranking import RerankPlan
-
-    knowledge = gateway.definition.knowledge
-    if knowledge is None or knowledge.reranker != "smart":
-        return None
-    given = knowledge.rerank or Rerank()
-    if given.model is None:
-        target = _rewriters(gateway, workspace)[0]
-    else:
-        target = resolve_model(given.model, workspace.providers(), given.pricing)
-    return RerankPlan(target, given.kind, given.timeout_s, given.candidates)
+    store = asset_store(environ, on_progress=on_download)
+    async with AsyncExitStack() as stack:
+        engine = stack.enter_context(local_engine(store, environ))
+        chat = await stack.enter_async_context(HttpChatModel(environ, local=engine))
+        base = knowledge_base(workspace, store, environ)
+        stack.callback(base.close)
+        yield OpenWorkspace(
+            workspace, chat, GenaiPriceBook(), TiktokenCounter(store), ledger(workspace), base, environ
+        )
 
 
 @asynccontextmanager
@@ -168,29 +151,10 @@ async def open_gateway(
     environ: Mapping[str, str] = os.environ,
     on_download: Progress | None = None,
 ) -> AsyncIterator[GatewayRuntime]:
-    """A gateway ready for turns. Everything it started ends with the block.
+    """One gateway of a workspace, ready for turns; see `open_workspace`.
 
-    Nothing is loaded or started before a turn needs it. Raises UsageError or NotFoundError when the
-    gateway's models are unknown.
+    Raises UsageError or NotFoundError when the gateway's models are unknown.
     """
-    from aivax_cli.model.client import HttpChatModel
-    from aivax_cli.model.tokens import TiktokenCounter
-    from aivax_cli.usage.price_book import GenaiPriceBook
-
     plan_turn(gateway, workspace)
-    store = asset_store(environ, on_progress=on_download)
-    async with AsyncExitStack() as stack:
-        engine = stack.enter_context(local_engine(store, environ))
-        chat = await stack.enter_async_context(HttpChatModel(environ, local=engine))
-        base = knowledge_base(workspace, store, environ)
-        stack.callback(base.close)
-        yield GatewayRuntime(
-            gateway,
-            workspace,
-            chat,
-            GenaiPriceBook(),
-            TiktokenCounter(store),
-            ledger(workspace),
-            base,
-            environ,
-        )
+    async with open_workspace(workspace, environ=environ, on_download=on_download) as opened:
+        yield opened.gateway(gateway)
