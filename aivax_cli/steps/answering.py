@@ -18,6 +18,7 @@ from aivax_cli.core.types import (
 )
 from aivax_cli.prompt.assembly import assemble
 from aivax_cli.steps.calling import call_first_of
+from aivax_cli.steps.context import ContextControl
 from aivax_cli.steps.plan import Ports, Progress, TurnPlan
 from aivax_cli.steps.tools import run_tools
 from aivax_cli.strategy import Strategy
@@ -34,11 +35,13 @@ async def answer(
     tools = await _offered(plan, strategy, ports)
     rounds = _rounds(plan, tools)
     messages = assemble(plan.gateway, plan.instructions, conversation, progress.passages)
+    context = ContextControl(plan, messages, ports, progress)
     for round_number in range(rounds + 1):
         last = round_number == rounds
         parameters = plan.parameters | ({"tool_choice": "none"} if tools and last else {})
-        call = ModelCall(Purpose.ANSWER, progress.targets[0], messages, parameters, tools)
-        progress.sent = messages
+        call = ModelCall(Purpose.ANSWER, progress.targets[0], context.held(messages), parameters, tools)
+        for cut in context.news():
+            yield cut
         spoken_before = progress.text
         async with aclosing(_stream(call, plan.gateway.prefill or "", ports, progress)) as streaming:
             async for event in streaming:
@@ -99,5 +102,7 @@ async def _stream(
                 apart = ""
             elif isinstance(item, ModelEnd):
                 progress.end = item
+                if item.usage is not None:
+                    progress.context_tokens = item.usage.input_tokens + item.usage.cached_input_tokens
     for event in progress.accounts(ports.meter):
         yield event
