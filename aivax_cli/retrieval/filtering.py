@@ -36,10 +36,19 @@ class Searcher(Reader):
         """See `Reader.lexical`."""
         if self._only is None:
             return super().lexical(collection, question, limit)
-        tokens = self._analyzer.query(question)
-        counts = self._counts.get(self._db, collection.id, collection.generation, tokens)
-        query = lexical.plan(counts, collection.chunks)
+        query = lexical.plan(self._counted(collection, question), collection.chunks)
         return self._words(collection.id, query.match, limit) if query.match else [], query.reach
+
+    def found(self, collection: Collection, question: str) -> float:
+        """The part of U (see `lexical`) that those words make up which some passage of the collection holds."""
+        counts = [count for _, count in self._counted(collection, question)]
+        every = lexical.reach(collection.chunks, counts)
+        held = lexical.reach(collection.chunks, (count for count in counts if count))
+        return held / every if every else 0.0
+
+    def _counted(self, collection: Collection, question: str) -> list[tuple[str, int]]:
+        tokens = self._analyzer.query(question)
+        return self._counts.get(self._db, collection.id, collection.generation, tokens)
 
     def _words(self, collection_id: int, match: str, limit: int) -> list[tuple[int, float]]:
         table = f"lexical_{collection_id}"

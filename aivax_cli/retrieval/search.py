@@ -39,18 +39,21 @@ one of three passages holds. Below it every word of the question stands in about
 class Evidence:
     """What both sides say of the passages, for one search term. See `ranking` for the scales.
 
-    `telling` are the collections in which the term's words set passages apart, so that they may count as
-    evidence in a score.
+    `found` is, for each collection in which the term's words set passages apart, the part of U that the words
+    make up which some document holds; in other collections words are no evidence for a score.
     """
 
     dense: Mapping[Hit, float]
     lexical: Mapping[Hit, float]
-    telling: frozenset[int]
+    found: Mapping[int, float]
 
     def score(self, hit: Hit) -> float:
         """The score of a passage for this term."""
-        words = self.lexical.get(hit) if hit[0] in self.telling else None
-        return ranking.score(self.dense.get(hit), words)
+        similarity = self.dense.get(hit)
+        found = self.found.get(hit[0])
+        if found is None:
+            return ranking.score(similarity, None)
+        return ranking.score(similarity, self.lexical.get(hit, 0.0), found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +269,7 @@ def _dense(
 
 
 def _with_words(
-    reader: Reader,
+    reader: Searcher,
     collections: Sequence[Collection],
     term: str,
     asked: Mapping[int, Asked],
@@ -275,18 +278,18 @@ def _with_words(
     """Adds what the words of a term find. Passages that only they have found get their similarity, too."""
     lexical: dict[Hit, float] = {}
     lacking: dict[Hit, float] = {}
-    telling = set()
+    found: dict[int, float] = {}
     for collection in collections:
         hits, reach = reader.lexical(collection, term, POOL)
         if reach >= TELLING_REACH:
-            telling.add(collection.id)
+            found[collection.id] = reader.found(collection, term)
         vectors = reader.vector_ids_of([chunk for chunk, _ in hits])
         for chunk, bm25 in hits:
             vector = vectors.get(chunk)
             lexical.setdefault((collection.id, -chunk if vector is None else vector), bm25 / reach)
         unseen = [hit for hit in lexical if hit not in dense]
         lacking.update(_similarities(reader, collection, asked[collection.id], unseen))
-    return Evidence(dense | lacking, lexical, frozenset(telling))
+    return Evidence(dense | lacking, lexical, found)
 
 
 def _similarities(
