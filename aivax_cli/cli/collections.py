@@ -68,12 +68,15 @@ def remove(
     """Remove a collection from the index. The documents themselves stay where they are."""
     from aivax_cli.gateway.workspace import find_workspace
     from aivax_cli.retrieval.management import remove_collection, show_collection
+    from aivax_cli.wiring import vector_server
 
     workspace = find_workspace(session.directory)
     summary, _ = show_collection(workspace.state_dir, name)
     if not yes and not _confirmed(summary):
         raise typer.Exit(1)
-    removed = remove_collection(workspace.state_dir, name)
+    removed = remove_collection(
+        workspace.state_dir, name, server=vector_server(workspace), on_problem=session.screen.warn
+    )
     if session.screen.json_output:
         session.screen.data({"removed": removed.name, "documents": removed.documents})
     else:

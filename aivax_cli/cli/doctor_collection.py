@@ -24,12 +24,13 @@ def verify_collection(workspace: Workspace, name: str) -> Told:
     """Everything about the collection, a finding for each problem. Raises NotFoundError."""
     from aivax_cli.retrieval.search import find_collection
     from aivax_cli.retrieval.verification import verify
+    from aivax_cli.wiring import vector_server
 
     catalogue = _open(workspace, name)
     try:
         with catalogue.reading() as reader:
             collection = find_collection(reader, name)
-        verified = verify(catalogue, collection, workspace.state_dir)
+        verified = verify(catalogue, collection, workspace.state_dir, vector_server(workspace))
         yield from _told(workspace, name, catalogue, verified)
     finally:
         catalogue.close()
@@ -42,13 +43,13 @@ def repair_collection(workspace: Workspace, name: str, note: Callable[[str], Non
     """
     from aivax_cli.ingest.repair import repair
     from aivax_cli.render.downloads import download_progress
-    from aivax_cli.wiring import asset_store, indexing_embedder
+    from aivax_cli.wiring import asset_store, indexing_embedder, vector_server
 
     catalogue = _open(workspace, name)
     try:
         store = asset_store(on_progress=download_progress(note))
         embedder = indexing_embedder(workspace, name, store, on_problem=note)
-        done = repair(workspace.state_dir, name, embedder, on_wait=note)
+        done = repair(workspace.state_dir, name, embedder, server=vector_server(workspace), on_wait=note)
         left = {problem.detail for problem in done.after.problems}
         for problem in done.before:
             if problem.detail not in left:
@@ -95,6 +96,8 @@ def _told(workspace: Workspace, name: str, catalogue: Catalogue, verified: Verif
 def _fix(workspace: Workspace, name: str, problem: Problem, sources: tuple[str, ...]) -> str:
     if problem.remedy == "repair":
         return f"aivax doctor --collection {name} --repair"
+    if problem.remedy == "server":
+        return f"start it, or correct store: in {workspace.shown(workspace.settings_file)}"
     folders = sources or (_NO_SOURCE,)
     with suppress(AivaxError):
         if workspace.collection_definition(name).sources:

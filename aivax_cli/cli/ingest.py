@@ -228,6 +228,7 @@ def _run(
 ) -> IngestSummary:
     from aivax_cli.ingest.run import ingest as run_ingest
     from aivax_cli.render.ingest_view import IngestProgress
+    from aivax_cli.wiring import vector_server
 
     with IngestProgress(session.screen) as progress:
         if embedder is None:
@@ -236,6 +237,7 @@ def _run(
             request,
             workspace.state_dir,
             embedder,
+            server=vector_server(workspace),
             on_progress=progress.update,
             on_wait=progress.note,
             wait_s=wait_s,

@@ -62,11 +62,14 @@ def search(
     workspace = find_workspace(session.directory)
     base = knowledge_base(workspace, asset_store(on_progress=download_progress(screen.note)))
     try:
-        found = base.search([collection], terms, limits).passages
+        result = base.search([collection], terms, limits)
+        found = result.passages
         if limits.expands:
             found = in_document_order(base.expanded(found, limits))
     finally:
         base.close()
+    for problem in result.problems:
+        screen.warn(problem)
     if screen.json_output:
         hits = [{"rank": hit.rank, **source_object(hit)} for hit in found]
         screen.data({"collection": collection, "search_terms": terms, "hits": hits})

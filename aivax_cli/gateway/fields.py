@@ -41,6 +41,13 @@ Usd = Annotated[
     WithJsonSchema({"type": "number", "minimum": 0}),
 ]
 BaseUrl = Annotated[str, pattern(r"^https?://[^\s/]", "must start with http:// or https://")]
+ServerUrl = Annotated[
+    str,
+    pattern(
+        r"^https?://[A-Za-z0-9._:\[\]-]+(/[A-Za-z0-9._~/-]*)?$",
+        "must be the server's address, such as http://localhost:8000, without a user, '?' or '#'",
+    ),
+]
 VariableName = Annotated[
     str,
     pattern(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from aivax_cli.gateway.basics import Definition, Pricing
-from aivax_cli.gateway.fields import BaseUrl, CommandWords, VariableName
+from aivax_cli.gateway.fields import BaseUrl, CommandWords, ServerUrl, VariableName, pattern
 
 
 class ProviderSettings(Definition):
@@ -22,6 +24,37 @@ class ProviderSettings(Definition):
     """Command, as a list of words, whose first output line is the key."""
     free: bool | None = None
     """Whether nobody bills for its models. When left out: true for endpoints on this machine."""
+
+
+_SpaceName = Annotated[
+    str,
+    pattern(r"^[A-Za-z0-9][A-Za-z0-9._-]{2,127}$", "must be 3 to 128 letters, digits, '.', '_' and '-'"),
+]
+
+
+class StoreSettings(Definition):
+    """A Chroma server, or Chroma Cloud, that indexes the vectors of every collection of the workspace."""
+
+    url: ServerUrl
+    """Where it is, e.g. `http://localhost:8000` or `https://api.trychroma.com`."""
+    tenant: _SpaceName = "default_tenant"
+    """The tenant, which must be there. On Chroma Cloud: the id that the dashboard shows."""
+    database: _SpaceName = "default_database"
+    """The tenant's database, which must be there."""
+    api_key_env: VariableName | None = None
+    """Environment variable that holds the key, which goes into the header `x-chroma-token`."""
+
+    @field_validator("url")
+    @classmethod
+    def _callable(cls, value: str) -> str:
+        try:
+            parts = urlsplit(value)
+            sound = bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            sound = False
+        if not sound:
+            raise PydanticCustomError("store_url", "must be an address that can be called: host and port")
+        return value.rstrip("/")
 
 
 _PROVIDER_NAME = {
@@ -39,3 +72,5 @@ class WorkspaceSettings(Definition):
     """Providers by name: `@NAME/model` in a gateway then goes to `base_url`."""
     prices: dict[str, Pricing] = Field(default_factory=dict)
     """What models cost, by reference: `"@provider/name"`. Wins over the built-in price table."""
+    store: StoreSettings | None = None
+    """Where the vectors are indexed. Without it: in `.aivax/chroma`, on this machine."""

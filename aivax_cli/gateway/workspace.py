@@ -19,6 +19,7 @@ from aivax_cli.gateway.loading import (
     read_settings,
 )
 from aivax_cli.gateway.providers import Provider, merge_providers
+from aivax_cli.gateway.settings import WorkspaceSettings
 
 SETTINGS_FILE = "aivax.yaml"
 _ENDINGS = (".yaml", ".yml")
@@ -89,14 +90,19 @@ class Workspace:
         """Every collection definition, sound or not, by name."""
         return definition_files(self.collections_dir)
 
-    def providers(self) -> dict[str, Provider]:
-        """The built-in providers and those of `aivax.yaml`. Raises DefinitionError when that is wrong."""
+    def settings(self) -> WorkspaceSettings:
+        """What `aivax.yaml` says; the defaults without one. Raises DefinitionError when it is wrong."""
         if not self.settings_file.exists():
-            return merge_providers({})
+            return WorkspaceSettings()
         reading = read_settings(self.settings_file, start=self.start or self.root)
         if reading.definition is None:
             raise DefinitionError(reading.faults)
-        return merge_providers(reading.definition.providers, reading.definition.prices)
+        return reading.definition
+
+    def providers(self) -> dict[str, Provider]:
+        """The built-in providers and those of `aivax.yaml`. Raises DefinitionError when that is wrong."""
+        settings = self.settings()
+        return merge_providers(settings.providers, settings.prices)
 
     def readings(self, files: Iterable[Path] | None = None) -> Iterator[GatewayReading]:
         """Gateway files as they are, broken ones included."""

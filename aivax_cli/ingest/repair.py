@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from aivax_cli.core.errors import KnowledgeError
 from aivax_cli.ingest.embed import EmbeddingPass
 from aivax_cli.retrieval.catalogue import Catalogue
+from aivax_cli.retrieval.chroma_server import ServerAddress
 from aivax_cli.retrieval.locking import write_lock
 from aivax_cli.retrieval.mending import mend
 from aivax_cli.retrieval.records import Collection
 from aivax_cli.retrieval.search import find_collection, other_embedder
-from aivax_cli.retrieval.snapshots import sync_snapshot
+from aivax_cli.retrieval.syncing import sync_vectors
 from aivax_cli.retrieval.verification import Problem, Verified, verify
 
 if TYPE_CHECKING:
@@ -36,20 +37,21 @@ def repair(
     name: str,
     embedder: Embedder,
     *,
+    server: ServerAddress | None = None,
     wait_s: float | None = None,
     on_wait: Callable[[str], None] | None = None,
 ) -> Repair:
     """Verifies a collection, mends what the catalogue can mend, and verifies it again.
 
-    `directory` is the workspace's `.aivax`. Files are not read. Raises NotFoundError for an unknown
-    collection, KnowledgeError when another embedder built it or the catalogue is beyond repair, IngestError
-    when it cannot be written.
+    `directory` is the workspace's `.aivax`, `server` where vectors are indexed when it is not here. Files are
+    not read. Raises NotFoundError for an unknown collection, KnowledgeError when another embedder built it or
+    the catalogue is beyond repair, IngestError when it cannot be written.
     """
     with write_lock(directory, purpose=f"repairing '{name}'", wait_s=wait_s, on_wait=on_wait):
         catalogue = Catalogue.create(directory)
         try:
             collection = _collection(catalogue, name)
-            before = verify(catalogue, collection, directory).problems
+            before = verify(catalogue, collection, directory, server).problems
             embedding = EmbeddingPass(catalogue, embedder)
             if any(problem.remedy == "repair" for problem in before):
                 _bound(catalogue, collection, embedder)
@@ -59,10 +61,10 @@ def repair(
                 with catalogue.writing() as writer:
                     writer.drop_unused_vectors(collection.id)
                 embedding.measure_background(_collection(catalogue, name))
-                problem = sync_snapshot(catalogue, _collection(catalogue, name), directory)
+                problem = sync_vectors(catalogue, _collection(catalogue, name), directory, server)
                 if problem:
                     raise KnowledgeError(f"collection '{name}': {problem}", fix="try again")
-            after = verify(catalogue, _collection(catalogue, name), directory)
+            after = verify(catalogue, _collection(catalogue, name), directory, server)
         finally:
             catalogue.close()
     return Repair(before, after, embedding.chunks, embedding.tokens)

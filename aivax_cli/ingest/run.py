@@ -28,11 +28,12 @@ from aivax_cli.ingest.shelf import ELSEWHERE, Shelf, Tally
 from aivax_cli.ingest.walk import MAX_BYTES, walk
 from aivax_cli.retrieval.analysis import ANALYZER
 from aivax_cli.retrieval.catalogue import Catalogue
+from aivax_cli.retrieval.chroma_server import ServerAddress
 from aivax_cli.retrieval.locking import write_lock
 from aivax_cli.retrieval.names import check_name
 from aivax_cli.retrieval.records import Collection, EmbedderTag
 from aivax_cli.retrieval.search import other_embedder
-from aivax_cli.retrieval.snapshots import sync_snapshot
+from aivax_cli.retrieval.syncing import sync_vectors
 
 if TYPE_CHECKING:
     from aivax_cli.retrieval.embedding.base import Embedder
@@ -69,15 +70,17 @@ def ingest(
     directory: Path,
     embedder: Embedder,
     *,
+    server: ServerAddress | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
     on_wait: Callable[[str], None] | None = None,
     wait_s: float | None = None,
 ) -> IngestSummary:
     """Brings a collection up to date with the files below `request.paths`.
 
-    `directory` is the workspace's `.aivax`. Waits up to `wait_s` seconds (None: as long as it takes) for
-    another writer, after telling `on_wait` who that is. Files that cannot be read are in the summary and keep
-    their last version; files that are gone from below the given paths are removed, others are left alone.
+    `directory` is the workspace's `.aivax`, `server` where vectors are indexed when it is not here. Waits up
+    to `wait_s` seconds (None: as long as it takes) for another writer, after telling `on_wait` who that is.
+    Files that cannot be read are in the summary and keep their last version; files that are gone from below
+    the given paths are removed, others are left alone.
 
     Raises IngestError when nothing can be read or stored, KnowledgeError when another embedder built the
     collection.
@@ -88,7 +91,7 @@ def ingest(
     ):
         catalogue = Catalogue.create(directory)
         try:
-            return _Run(request, directory, catalogue, embedder, on_progress, items).run()
+            return _Run(request, directory, catalogue, embedder, server, on_progress, items).run()
         finally:
             catalogue.close()
 
@@ -121,6 +124,7 @@ class _Run:
     directory: Path
     catalogue: Catalogue
     embedder: Embedder
+    server: ServerAddress | None
     on_progress: Callable[[Progress], None]
     items: Sequence[Found | Skipped]
     tally: Tally = field(default_factory=Tally)
@@ -141,7 +145,7 @@ class _Run:
         with self.catalogue.writing() as writer:
             writer.drop_unused_vectors(collection.id)
         embedding.measure_background(self._again())
-        problem = sync_snapshot(self.catalogue, self._again(), self.directory)
+        problem = sync_vectors(self.catalogue, self._again(), self.directory, self.server)
         if problem:
             self.tally.warnings.append(Notice(collection.name, problem))
         return self._summary(embedding)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Literal
@@ -12,6 +13,7 @@ from aivax_cli.retrieval.names import chroma_name
 from aivax_cli.retrieval.parts import ChromaParts
 from aivax_cli.retrieval.reader import Reader
 from aivax_cli.retrieval.records import Collection
+from aivax_cli.retrieval.served_search import ServedIndexes, ServedSearch
 from aivax_cli.retrieval.snapshots import SNAPSHOTS, sound_snapshot
 from aivax_cli.retrieval.vectors import Matrix, MatrixCache, NearestVectors
 
@@ -31,22 +33,30 @@ The first search of a new process took 0.07 s by scan and 0.64 s with Chroma at 
 class VectorIndexes:
     """The vector indexes that a process has open, each collection's newest. Safe to share between threads."""
 
-    def __init__(self, directory: Path, choice: VectorIndex) -> None:
+    def __init__(self, directory: Path, choice: VectorIndex, served: ServedIndexes | None = None) -> None:
+        """With `served`, Chroma is a server's; else folders below `directory`."""
+        self._served = served
         self._home = directory / SNAPSHOTS
         self._choice = choice
         self._matrices = MatrixCache()
         self._lock = Lock()
         self._open: dict[int, tuple[str, ChromaParts]] = {}
 
-    def get(self, reader: Reader, collection: Collection) -> NearestVectors:
+    def get(
+        self, reader: Reader, collection: Collection, on_problem: Callable[[str], None] = lambda _: None
+    ) -> NearestVectors:
         """The collection's vectors as `reader` sees them, or newer.
 
-        Raises KnowledgeError when Chroma was asked for by name and cannot be used; `auto` scans then.
+        Raises KnowledgeError when Chroma was asked for by name and cannot be used; `auto` scans then, and
+        `on_problem` is told when it is a server's, which is somebody's to mend.
         """
         small = self._choice == "auto" and collection.chunks <= EXACT_LIMIT
         if self._choice == "exact" or small:
             return self._matrices.get(reader, collection)
         try:
+            if self._served is not None:
+                served = self._served.get(reader, collection)
+                return ServedSearch(self._served, served, reader, collection, self._matrices, on_problem)
             chroma = self._chroma(collection)
         except ChromaFailedError as error:
             if self._choice == "chroma":
@@ -54,6 +64,8 @@ class VectorIndexes:
                     f"collection '{collection.name}': its vector index cannot be used ({error})",
                     fix=f"ingest it again: aivax ingest FOLDER --collection {collection.name}",
                 ) from error
+            if self._served is not None and (problem := self._served.problem(error, collection)):
+                on_problem(problem)
             return self._matrices.get(reader, collection)
         newer = self._matrices.get(reader, collection, collection.snapshot_last)
         return _Snapshot(chroma, collection.snapshot_vectors, newer, reader, collection, self._matrices)
@@ -64,6 +76,8 @@ class VectorIndexes:
             for _, chroma in self._open.values():
                 chroma.close()
             self._open = {}
+        if self._served is not None:
+            self._served.close()
 
     def _chroma(self, collection: Collection) -> ChromaParts:
         with self._lock:

@@ -7,6 +7,7 @@ Users write `kb` and `Documentação`.
 from __future__ import annotations
 
 import re
+import secrets
 import unicodedata
 from hashlib import sha256
 
@@ -42,6 +43,14 @@ def chroma_name(name: str) -> str:
     """
     if _CHROMA.fullmatch(name) and ".." not in name and not name.startswith(_MAPPED):
         return name
+    return f"{_MAPPED}{_slug(name)}-{sha256(name.encode()).hexdigest()[:16]}"
+
+
+def server_name(name: str) -> str:
+    """A name for a new collection on a server, which other workspaces may use: it ends at random."""
+    return f"{_MAPPED}{_slug(name)}-{secrets.token_hex(8)}"
+
+
+def _slug(name: str) -> str:
     ascii_part = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    slug = re.sub(r"[^a-zA-Z0-9]+", "-", ascii_part).strip("-")[:_SLUG_CHARS]
-    return f"{_MAPPED}{slug}-{sha256(name.encode()).hexdigest()[:16]}"
+    return re.sub(r"[^a-zA-Z0-9]+", "-", ascii_part).strip("-")[:_SLUG_CHARS]

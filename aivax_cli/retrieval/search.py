@@ -15,12 +15,14 @@ from aivax_cli.retrieval import ranking
 from aivax_cli.retrieval.backgrounds import Backgrounds
 from aivax_cli.retrieval.calibration import similarity
 from aivax_cli.retrieval.catalogue import Catalogue
+from aivax_cli.retrieval.chroma_server import ServerAddress
 from aivax_cli.retrieval.filtering import Searcher
 from aivax_cli.retrieval.indexes import VectorIndex, VectorIndexes
 from aivax_cli.retrieval.ranking import POOL, Hit
 from aivax_cli.retrieval.reader import Reader
 from aivax_cli.retrieval.records import Collection, StoredChunk
 from aivax_cli.retrieval.references import passage_of, with_references
+from aivax_cli.retrieval.served_search import ServedIndexes
 from aivax_cli.retrieval.vectors import NearestVectors
 
 if TYPE_CHECKING:
@@ -81,17 +83,20 @@ class KnowledgeBase:
         embedder: Embedder | Callable[[str], Embedder],
         *,
         vector_index: VectorIndex = "auto",
+        server: ServerAddress | None = None,
         on_close: Callable[[], None] = lambda: None,
     ) -> None:
         """`directory` is the workspace's `.aivax`; `embedder` is that of all collections, or gives each its
-        own by name. Nothing is opened before the first search. `on_close` ends what embedders wait for.
+        own by name; `server` is where vectors are indexed, when it is not here. Nothing is opened before the
+        first search. `on_close` ends what embedders wait for.
         """
         self._directory = directory
         self._on_close = on_close
         self._embedder_of = embedder if callable(embedder) else lambda _: embedder
         self._catalogue: Catalogue | None = None
         self._lock = Lock()
-        self._indexes = VectorIndexes(directory, vector_index)
+        served = ServedIndexes(server, self._newest) if server is not None else None
+        self._indexes = VectorIndexes(directory, vector_index, served)
         self._backgrounds = Backgrounds()
 
     def search(self, collections: Sequence[str], terms: Sequence[str], limits: RetrievalLimits) -> Retrieval:
@@ -109,15 +114,16 @@ class KnowledgeBase:
         if not distinct:
             return Retrieval(())
         questions = self._embedded(usable, distinct)
+        problems: dict[str, None] = {}
         with self._open().reading() as every:
             reader = Searcher.over(every, limits.tags, limits.match)
             usable = [each for each in self._usable(reader, collections) if each.id in questions.vectors]
-            evidence = self._evidence(reader, usable, distinct, questions.vectors)
+            evidence = self._evidence(reader, usable, distinct, questions.vectors, problems)
             ranked = ranking.union_by_best([ranker(one.dense, one.lexical) for one in evidence])
             names = {collection.id: collection.name for collection in usable}
             found = _passages(reader, names, _scores(ranked, evidence), limits)
             passages = _select(found, limits)
-        return Retrieval(passages, questions.uses)
+        return Retrieval(passages, questions.uses, tuple(problems))
 
     def evidence(self, collection: str, term: str) -> tuple[Evidence, dict[Hit, str]]:
         """What both sides find for one term before any ranking, and the document of each hit.
@@ -128,7 +134,7 @@ class KnowledgeBase:
             reader = Searcher.over(every, (), "any")
             questions = self._embedded(self._usable(reader, [collection]), [term])
             usable = self._usable(reader, [collection])
-            (found,) = self._evidence(reader, usable, [term], questions.vectors)
+            (found,) = self._evidence(reader, usable, [term], questions.vectors, {})
             chunks = _chunks(reader, {usable[0].id: collection}, [*found.dense, *found.lexical])
         return found, {hit: chunk.document for hit, chunk in chunks.items()}
 
@@ -156,6 +162,10 @@ class KnowledgeBase:
                     fix="run: aivax ingest FOLDER --collection NAME",
                 )
             return self._catalogue
+
+    def _newest(self, name: str) -> Collection | None:
+        with self._open().reading() as reader:
+            return reader.collection(name)
 
     def _usable(self, reader: Reader, names: Sequence[str]) -> list[Collection]:
         found = [find_collection(reader, name) for name in dict.fromkeys(names)]
@@ -191,13 +201,14 @@ class KnowledgeBase:
         collections: Sequence[Collection],
         terms: Sequence[str],
         questions: Mapping[int, Vectors],
+        problems: dict[str, None],
     ) -> list[Evidence]:
         dense: list[dict[Hit, float]] = [{} for _ in terms]
         asked: list[dict[int, Asked]] = [{} for _ in terms]
         for collection in collections:
             rows = questions[collection.id]
             backgrounds = self._backgrounds.of(reader, collection, rows)
-            nearest = self._indexes.get(reader, collection)
+            nearest = self._indexes.get(reader, collection, problems.setdefault)
             for place, found in enumerate(_dense(reader, collection, nearest, rows, backgrounds)):
                 dense[place].update(found)
                 asked[place][collection.id] = Asked(rows[place], backgrounds[place])

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aivax_cli.retrieval.catalogue import Catalogue
-from aivax_cli.retrieval.chroma import BATCH_ROWS, ChromaFailedError, ChromaFolder
+from aivax_cli.retrieval.chroma import BATCH_ROWS, ChromaFailedError, ChromaFolder, ChromaVectors
 from aivax_cli.retrieval.names import chroma_name
 from aivax_cli.retrieval.partition import Part, Run, Standing, capacity, plan
 from aivax_cli.retrieval.reader import LAST_ID, Reader
@@ -203,7 +203,7 @@ class _Making:
             writer.set_snapshot(self._collection.id, folder.name, last, vectors)
 
 
-def surely_found(chroma: ChromaFolder, sample: Mapping[int, bytes]) -> int:
+def surely_found(chroma: ChromaVectors, sample: Mapping[int, bytes]) -> int:
     """How many of these vectors an index finds when it is asked for them. Raises ChromaFailedError."""
     found = chroma.nearest(stacked(sample.values()), 1) if sample else []
     return sum(any(cosine > 1 - SAME for cosine in hits.values()) for hits in found)

@@ -23,15 +23,18 @@ from aivax_cli.core.errors import KnowledgeError
 from aivax_cli.retrieval import lexical
 from aivax_cli.retrieval.analysis import ANALYZER
 from aivax_cli.retrieval.catalogue import Catalogue
+from aivax_cli.retrieval.chroma_server import ServerAddress
 from aivax_cli.retrieval.reader import Reader
 from aivax_cli.retrieval.records import Collection, FileStamp, StoredDocument, embedded_text
+from aivax_cli.retrieval.served_check import served_fault
 from aivax_cli.retrieval.snapshot_check import snapshot_fault
 from aivax_cli.retrieval.snapshots import SNAPSHOTS
 from aivax_cli.retrieval.writer import text_hash
 
 Part = Literal["catalogue", "words", "vectors", "Chroma", "files"]
-Remedy = Literal["repair", "ingest", "delete"]
-"""`repair`: made anew from the catalogue. `ingest`: from the files. `delete`: the catalogue is beyond it."""
+Remedy = Literal["repair", "ingest", "delete", "server"]
+"""`repair`: made anew from the catalogue. `ingest`: from the files. `delete`: the catalogue is beyond it.
+`server`: a server has to be mended or named right."""
 
 VECTORS_AT_ONCE = 4_096
 LENGTH_ERROR = 1e-2
@@ -184,11 +187,13 @@ class Inspector(Reader):
         return int(self._db.execute(f"SELECT count(*) FROM {rest}", (collection_id,)).fetchone()[0])
 
 
-def verify(catalogue: Catalogue, collection: Collection, directory: Path) -> Verified:
+def verify(
+    catalogue: Catalogue, collection: Collection, directory: Path, server: ServerAddress | None = None
+) -> Verified:
     """Everything about a collection but its files, in one view of the catalogue.
 
-    `directory` is the workspace's `.aivax`. Takes some ten seconds for 100,000 chunks. Never raises for
-    damage: that is what it looks for.
+    `directory` is the workspace's `.aivax`, `server` where vectors are indexed when it is not here. Takes
+    some ten seconds for 100,000 chunks. Never raises for damage: that is what it looks for.
     """
     seen: dict[Part, str] = {}
     problems: list[Problem] = []
@@ -206,7 +211,11 @@ def verify(catalogue: Catalogue, collection: Collection, directory: Path) -> Ver
     if not any(problem.remedy == "delete" for problem in problems):
         with catalogue.reading() as reader:
             vectors = reader.count_vectors(collection.id)
-            problems.extend(_chroma(collection, vectors, directory))
+            problems.extend(
+                _chroma(collection, vectors, directory)
+                if server is None
+                else _server(reader, collection, vectors, server)
+            )
             seen["catalogue"] = f"{sum(1 for _ in reader.document_names(collection.id)):,} documents"
             seen["words"] = f"{collection.chunks:,} chunks, every word of them"
             seen["vectors"] = f"{vectors:,} vectors of {collection.embedder.dimension} numbers"
@@ -255,6 +264,17 @@ def _chroma(collection: Collection, vectors: int, directory: Path) -> Iterator[P
     if fault is not None:
         where = directory / SNAPSHOTS / collection.snapshot
         yield Problem("Chroma", f"the index in {where} is damaged: {fault}", "repair")
+
+
+def _server(reader: Reader, collection: Collection, vectors: int, server: ServerAddress) -> Iterator[Problem]:
+    if not vectors and collection.snapshot is None:
+        return
+    fault = served_fault(reader, collection, server)
+    if fault is not None:
+        detail, is_connection = fault
+        told = f"the index on {server.url}: {detail}"
+        unbuilt = is_connection or collection.snapshot is None
+        yield Problem("Chroma", told, "server" if is_connection else "repair", waiting=unbuilt)
 
 
 def _unsound(rows: list[tuple[int, bytes]], dimension: int) -> Iterator[tuple[int, str]]:

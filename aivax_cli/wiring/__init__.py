@@ -13,6 +13,7 @@ from aivax_cli.wiring.knowledge import (
     indexing_embedder,
     indexing_estimator,
     knowledge_base,
+    vector_server,
 )
 from aivax_cli.wiring.plans import plan_turn
 
@@ -31,4 +32,5 @@ __all__ = [
     "open_gateway",
     "open_workspace",
     "plan_turn",
+    "vector_server",
 ]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from aivax_cli.gateway.knowledge import EmbedderModel
     from aivax_cli.gateway.workspace import Workspace
     from aivax_cli.ingest.plan import Estimator
+    from aivax_cli.retrieval.chroma_server import ServerAddress
     from aivax_cli.retrieval.embedding.base import Embedder
     from aivax_cli.retrieval.search import KnowledgeBase
 
@@ -141,6 +142,29 @@ def indexing_embedder(
     return ChargedEmbedder(embedder, ledger(workspace), turn_id=new_id(), on_problem=on_problem)
 
 
+def vector_server(workspace: Workspace, environ: Mapping[str, str] = os.environ) -> ServerAddress | None:
+    """The Chroma server that `store:` names; None without one. Nothing is asked yet.
+
+    A key that is not set is the address's problem, for whoever asks: searches have the catalogue. Raises
+    DefinitionError when `aivax.yaml` is wrong.
+    """
+    from aivax_cli.retrieval.chroma_server import ServerAddress
+
+    given = workspace.settings().store
+    if given is None:
+        return None
+    address = ServerAddress(given.url, given.tenant, given.database)
+    if given.api_key_env is None:
+        return address
+    key = environ.get(given.api_key_env, "").strip()
+    problem = None
+    if not key:
+        problem = f"the environment variable {given.api_key_env} is not set"
+    elif not (key.isascii() and key.isprintable() and " " not in key):
+        problem = f"the environment variable {given.api_key_env} holds what cannot be a key"
+    return replace(address, token=key or None, token_source=given.api_key_env, problem=problem)
+
+
 def knowledge_base(
     workspace: Workspace, store: AssetStore, environ: Mapping[str, str] = os.environ
 ) -> KnowledgeBase:
@@ -163,4 +187,5 @@ def knowledge_base(
             if isinstance(each, RemoteEmbedder):
                 each.close()
 
-    return KnowledgeBase(workspace.state_dir, embedder, on_close=close)
+    server = vector_server(workspace, environ)
+    return KnowledgeBase(workspace.state_dir, embedder, server=server, on_close=close)

@@ -63,6 +63,6 @@ def write_files(folder: Path, files: dict[str, str]) -> Path:
 
 def run_ingest(base: Path, *paths: str, collection: str = "kb", embedder: HashEmbedder | None = None, **more):
     """Ingests paths below `base` into its `.aivax`, and gives the summary."""
-    options = {key: more.pop(key) for key in ("on_progress", "on_wait", "wait_s") if key in more}
+    options = {key: more.pop(key) for key in ("on_progress", "on_wait", "wait_s", "server") if key in more}
     request = IngestRequest(tuple(base / path for path in paths or ("docs",)), collection, base, **more)
     return ingest(request, base / ".aivax", embedder or HashEmbedder(), **options)
