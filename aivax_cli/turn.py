@@ -21,6 +21,7 @@ from aivax_cli.core.events import Event, Finished, TurnResult
 from aivax_cli.core.types import Conversation, Timing
 from aivax_cli.steps.answering import answer
 from aivax_cli.steps.plan import Ports, Progress, TurnPlan
+from aivax_cli.steps.routing import route
 from aivax_cli.steps.searching import search
 from aivax_cli.strategy import Strategy, strategy_named
 
@@ -37,6 +38,10 @@ async def run_turn(plan: TurnPlan, conversation: Conversation, ports: Ports) -> 
         raise UsageError("the conversation must end with a message from the user")
     progress = Progress(started=ports.clock(), targets=plan.targets)
     strategy = strategy_named(plan.knowledge.strategy if plan.knowledge else "Plain")
+    if plan.routing is not None:
+        async with aclosing(route(plan.routing, conversation, ports, progress)) as routing:
+            async for event in routing:
+                yield event
     if plan.knowledge and ports.retriever and strategy.tool is None:
         async with aclosing(
             search(plan, plan.knowledge, strategy, conversation, ports, progress)
@@ -69,6 +74,9 @@ def _result(strategy: Strategy, ports: Ports, progress: Progress) -> TurnResult:
         ),
         incomplete=end.broken if end else "the model ended without an answer",
         routed=progress.routed,
+        routing_problem=progress.routing_problem,
+        target=progress.targets[0].label,
+        fallbacks=tuple(progress.fallbacks),
         tools=tuple(progress.tools),
         structured=progress.structured,
         context_tokens=progress.context_tokens,

@@ -9,6 +9,7 @@ from aivax_cli.core.events import Event, FellBack, Retrying, TextDelta, Warned
 from aivax_cli.core.types import (
     Conversation,
     Message,
+    ModelAdapted,
     ModelCall,
     ModelEnd,
     ModelRetry,
@@ -32,14 +33,15 @@ async def answer(
     progress: Progress,
 ) -> AsyncGenerator[Event, None]:
     """Tells the answer and the tools that it took; the last model call's end is left in `progress`."""
-    tools = await _offered(plan, strategy, ports)
+    tools = await _offered(plan, strategy, ports, progress)
     rounds = _rounds(plan, tools)
     messages = assemble(plan.gateway, plan.instructions, conversation, progress.passages)
     context = ContextControl(plan, messages, ports, progress)
     for round_number in range(rounds + 1):
         last = round_number == rounds
         parameters = plan.parameters | ({"tool_choice": "none"} if tools and last else {})
-        call = ModelCall(Purpose.ANSWER, progress.targets[0], context.held(messages), parameters, tools)
+        sent = await context.held(messages)
+        call = ModelCall(Purpose.ANSWER, progress.targets[0], sent, parameters, tools)
         for cut in context.news():
             yield cut
         spoken_before = progress.text
@@ -67,9 +69,15 @@ async def answer(
         yield Warned(f"{progress.targets[0].label} returned an empty answer")
 
 
-async def _offered(plan: TurnPlan, strategy: Strategy, ports: Ports) -> tuple[ToolSpec, ...]:
+async def _offered(
+    plan: TurnPlan, strategy: Strategy, ports: Ports, progress: Progress
+) -> tuple[ToolSpec, ...]:
     search = (strategy.tool,) if strategy.tool and plan.knowledge and ports.retriever else ()
-    return (*search, *(await ports.tools.specs() if ports.tools else ()))
+    if ports.tools is None:
+        return search
+    own = await ports.tools.specs()
+    progress.problems += ports.tools.warnings()
+    return (*search, *own)
 
 
 def _rounds(plan: TurnPlan, tools: tuple[ToolSpec, ...]) -> int:
@@ -90,9 +98,13 @@ async def _stream(
         async for item in items:
             if isinstance(item, FellBack):
                 progress.targets = progress.targets[1:]
+                progress.fallbacks.append(item)
                 yield item
             elif isinstance(item, ModelRetry):
                 yield Retrying(progress.targets[0].label, item.attempt, item.reason, item.wait_s)
+            elif isinstance(item, ModelAdapted) and item.change not in progress.adapted:
+                progress.adapted.add(item.change)
+                yield Warned(item.change)
             elif isinstance(item, ModelText) and item.text:
                 if progress.first_token is None:
                     progress.first_token = ports.clock()

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
-from aivax_cli.core.errors import AssetError, KeyMissingError, ModelError
+from aivax_cli.core.errors import AssetError, KeyMissingError, ModelError, NotFoundError
 from aivax_cli.core.events import FellBack
 from aivax_cli.core.types import ModelCall, ModelItem, ModelTarget
 from aivax_cli.usage.meter import Meter
@@ -17,15 +17,18 @@ async def call_first_of(
 ) -> AsyncGenerator[ModelItem | FellBack, None]:
     """The items of the first target that answers; `call.target` is set to each in turn.
 
+    A target with another after it is called impatiently: tried again once at most, where that is quick.
     Raises what the last one raises. Closing it ends the request under way.
     """
     for place, target in enumerate(targets):
+        last = place + 1 == len(targets)
+        attempt = replace(call, target=target, impatient=not last)
         try:
-            async with aclosing(meter.stream(replace(call, target=target))) as items:
+            async with aclosing(meter.stream(attempt)) as items:
                 async for item in items:
                     yield item
             return
-        except (ModelError, KeyMissingError, AssetError) as error:
-            if place + 1 == len(targets):
+        except (ModelError, KeyMissingError, AssetError, NotFoundError) as error:
+            if last:
                 raise
-            yield FellBack(target.label, str(error), targets[place + 1].label)
+            yield FellBack(target.label, str(error), targets[place + 1].label, call.purpose)

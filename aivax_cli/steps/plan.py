@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from aivax_cli.core.events import Charged, Event, Warned
-from aivax_cli.core.ports import RerankEndpoint, Retriever, TokenCounter, ToolBox
+from aivax_cli.core.events import Charged, Event, FellBack, Warned
+from aivax_cli.core.ports import ModelPool, RerankEndpoint, Retriever, TokenCounter, ToolBox
 from aivax_cli.core.types import (
     Conversation,
     JsonValue,
@@ -41,7 +41,7 @@ class TurnPlan:
     targets: tuple[ModelTarget, ...]
     """Who answers: the first, or the next when it fails before its first word."""
     rewriters: tuple[ModelTarget, ...]
-    """Who rewrites, likewise."""
+    """Who rewrites: of a pool the one that stands best, else the first, or the next when it fails."""
     reranker: RerankPlan | None = None
     """Who rescores what a search finds; None where the search's own ranking stands."""
     routing: RoutingPlan | None = None
@@ -68,6 +68,7 @@ class Ports:
     retriever: Retriever | None = None
     rerank_endpoint: RerankEndpoint | None = None
     tools: ToolBox | None = None
+    pool: ModelPool | None = None
     clock: Callable[[], float] = time.perf_counter
 
 
@@ -78,6 +79,8 @@ class Progress:
     started: float
     targets: tuple[ModelTarget, ...]
     routed: Level | None = None
+    routing_problem: str = ""
+    fallbacks: list[FellBack] = field(default_factory=list)
     text: str = ""
     terms: tuple[str, ...] = ()
     passages: tuple[Passage, ...] | None = None
@@ -88,6 +91,8 @@ class Progress:
     context_tokens: int | None = None
     problems: list[str] = field(default_factory=list)
     """What went wrong and was got over, until it is told."""
+    adapted: set[str] = field(default_factory=set)
+    """Changes of parameters that have been told."""
     charges_told: int = 0
     warnings_told: int = 0
     first_token: float | None = None

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from aivax_cli.core.conversation import last_user_text
-from aivax_cli.core.errors import AivaxError, BudgetError
-from aivax_cli.core.events import Event, FellBack, Retrieved, Retrying, Rewritten
+from aivax_cli.core.events import Event, FellBack, Retrieved, Rewritten
 from aivax_cli.core.ports import Retriever
 from aivax_cli.core.types import (
     EMBED_QUERY_SKU,
     Conversation,
     JsonValue,
     ModelCall,
-    ModelRetry,
-    ModelTarget,
-    ModelText,
     Passage,
     Purpose,
     RetrievalLimits,
@@ -26,19 +21,16 @@ from aivax_cli.core.types import (
 )
 from aivax_cli.gateway.knowledge import Knowledge
 from aivax_cli.retrieval.arranging import in_document_order
-from aivax_cli.steps.calling import call_first_of
+from aivax_cli.steps.asking import Errand, Inquiry
 from aivax_cli.steps.plan import Ports, Progress, TurnPlan
 from aivax_cli.steps.reranking import RerankPlan, cut, rerank
 from aivax_cli.strategy import Strategy
 from aivax_cli.strategy.terms import read_terms
-from aivax_cli.usage.meter import Meter
 
 CANDIDATES_BY = "fused"
 """The ranking whose best passages a model rescores."""
 
-_LONGEST_REWRITING = 100_000
-"""Characters after which a rewrite model is no longer listened to; reasoning models write a few thousand."""
-
+_ERRAND = Errand("rewrite", "rewriting")
 _REWRITE_PARAMETERS: dict[str, JsonValue] = {"temperature": 0, "max_completion_tokens": 200}
 
 
@@ -53,19 +45,17 @@ async def search(
     """Tells the strategy's terms and the passages that they find."""
     terms = SearchTerms((strategy.term(conversation, knowledge.window),))
     if strategy.rewrite is not None:
-        call = ModelCall(
-            Purpose.REWRITE,
-            plan.rewriters[0],
-            strategy.rewrite(conversation, knowledge.window),
-            _REWRITE_PARAMETERS,
-        )
-        rewriting = _Rewriting(call, plan.rewriters, plan.gateway.rewrite.timeout_s)
-        async with aclosing(rewriting.run(ports.meter)) as retries:
+        inquiry = _rewriting(plan, strategy.rewrite(conversation, knowledge.window), ports)
+        async with aclosing(inquiry.run(ports.meter)) as retries:
             async for retry in retries:
+                if isinstance(retry, FellBack):
+                    progress.fallbacks.append(retry)
                 yield retry
+        if inquiry.pool_problem:
+            progress.problems.append(inquiry.pool_problem)
         for event in progress.accounts(ports.meter):
             yield event
-        terms = rewriting.terms or SearchTerms((last_user_text(conversation),), fallback=rewriting.problem)
+        terms = _terms(inquiry, last_user_text(conversation))
     progress.terms = terms.terms
     yield Rewritten(strategy.name, terms)
     progress.passages = await retrieve(terms.terms, knowledge, plan.reranker, ports, progress.problems)
@@ -74,54 +64,24 @@ async def search(
     yield Retrieved(progress.passages)
 
 
-@dataclass(slots=True)
-class _Rewriting:
-    """One question to the rewrite models. It never fails the turn: `problem` says what went wrong."""
+def _rewriting(plan: TurnPlan, messages: Conversation, ports: Ports) -> Inquiry:
+    """The question to the rewrite models: those of a pool in the order in which they stand."""
+    rewrite = plan.gateway.rewrite
+    pool = ports.pool if rewrite.models else None
+    targets = plan.rewriters
+    if pool is not None and len(targets) > 1:
+        targets = pool.order(targets, rewrite.price_margin)
+    call = ModelCall(Purpose.REWRITE, targets[0], messages, _REWRITE_PARAMETERS)
+    return Inquiry(call, targets, rewrite.timeout_s, _ERRAND, pool)
 
-    call: ModelCall
-    targets: tuple[ModelTarget, ...]
-    timeout_s: float
-    terms: SearchTerms | None = None
-    problem: str = ""
 
-    async def run(self, meter: Meter) -> AsyncGenerator[Retrying | FellBack, None]:
-        text = ""
-        who = self.call.target.label
-        items = call_first_of(self.targets, self.call, meter)
-        deadline = asyncio.get_running_loop().time() + self.timeout_s
-        try:
-            while True:
-                async with asyncio.timeout_at(deadline):
-                    item = await anext(items, None)
-                if item is None:
-                    break
-                if isinstance(item, FellBack):
-                    who = item.next_model
-                    yield item
-                elif isinstance(item, ModelText):
-                    text += item.text
-                elif isinstance(item, ModelRetry):
-                    yield Retrying(who, item.attempt, item.reason, item.wait_s)
-                elif item.broken:
-                    # The last term may be cut off, and half a question finds something else.
-                    self.problem = f"rewriting broke off ({item.broken})"
-                    return
-                if len(text) > _LONGEST_REWRITING:
-                    self.problem = f"{who} does not stop rewriting"
-                    return
-        except TimeoutError:
-            self.problem = f"{who} took longer than {self.timeout_s:g} s to rewrite"
-            return
-        except BudgetError:
-            raise
-        except AivaxError as error:
-            self.problem = f"rewriting failed ({error})"
-            return
-        finally:
-            await items.aclose()
-        found = read_terms(text)
-        self.terms = SearchTerms(found) if found else None
-        self.problem = "" if found else f"{who} returned no search terms"
+def _terms(inquiry: Inquiry, plain: str) -> SearchTerms:
+    """What the models wrote; the plain term, and why, when it is of no use."""
+    found = read_terms(inquiry.answer or "")
+    if found:
+        return SearchTerms(found)
+    problem = inquiry.problem or f"{inquiry.answered_by} returned no search terms"
+    return SearchTerms((plain,), fallback=problem)
 
 
 async def retrieve(

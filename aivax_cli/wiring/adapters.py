@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from aivax_cli.assets.store import AssetStore, Progress
-    from aivax_cli.core.ports import Ledger
+    from aivax_cli.core.ports import Ledger, PriceBook
     from aivax_cli.gateway.workspace import Workspace
     from aivax_cli.model.local import LocalEngine
+    from aivax_cli.usage.standings import LedgerPool
 
 
 def asset_store(
@@ -29,6 +30,16 @@ def ledger(workspace: Workspace) -> Ledger:
     from aivax_cli.usage.ledger import SqliteLedger
 
     return SqliteLedger(workspace.state_dir / "ledger.db")
+
+
+def model_pool(workspace: Workspace, prices: PriceBook) -> LedgerPool:
+    """How the rewrite models of the workspace's gateways have done, kept in the ledger's file."""
+    from aivax_cli.usage.ledger import LEDGER_FILE
+    from aivax_cli.usage.ledger_file import LedgerFile
+    from aivax_cli.usage.standings import LedgerPool
+
+    # A turn waits for it, and does without when it is held for longer.
+    return LedgerPool(LedgerFile(workspace.state_dir / LEDGER_FILE, busy_timeout_s=1.0), prices)
 
 
 def model_file(store: AssetStore, name: str) -> Path:

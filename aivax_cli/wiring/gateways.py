@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aivax_cli.core.errors import UsageError
-from aivax_cli.wiring.adapters import asset_store, ledger, local_engine
+from aivax_cli.wiring.adapters import asset_store, ledger, local_engine, model_pool
 from aivax_cli.wiring.knowledge import knowledge_base
 from aivax_cli.wiring.plans import plan_turn
 
 if TYPE_CHECKING:
     from aivax_cli.assets.store import Progress
     from aivax_cli.core.events import Event
-    from aivax_cli.core.ports import ChatModel, Ledger, PriceBook, Retriever, TokenCounter
+    from aivax_cli.core.ports import ChatModel, Ledger, ModelPool, PriceBook, Retriever, TokenCounter
     from aivax_cli.core.types import Charge, Conversation, Retrieval
     from aivax_cli.gateway.definition import Gateway
     from aivax_cli.gateway.workspace import LoadedGateway, Workspace
@@ -34,6 +34,7 @@ class OpenWorkspace:
     prices: PriceBook
     counter: TokenCounter
     ledger: Ledger
+    pool: ModelPool
     base: KnowledgeBase
     environ: Mapping[str, str]
 
@@ -68,6 +69,13 @@ class GatewayRuntime:
         gateway = self.gateway.with_definition(definition)
         plan_turn(gateway, self.shared.workspace)
         self.gateway = gateway
+
+    def context_tokens(self, model: str) -> int | None:
+        """The most that may be sent to the model that answered: the gateway's limit, else its window."""
+        from aivax_cli.wiring.windows import context_window
+
+        limit = self.gateway.definition.context.max_tokens
+        return limit or context_window(self._plan().targets, model, self.shared.prices)
 
     async def search(self, terms: Sequence[str]) -> Retrieval:
         """What the gateway's collections hold on these terms, as a turn would find it.
@@ -108,7 +116,13 @@ class GatewayRuntime:
         from aivax_cli.model.rerank import HttpRerankEndpoint
         from aivax_cli.steps.plan import Ports
 
-        return Ports(meter, self.shared.counter, self._retriever(), HttpRerankEndpoint(self.shared.environ))
+        return Ports(
+            meter,
+            self.shared.counter,
+            self._retriever(),
+            HttpRerankEndpoint(self.shared.environ),
+            pool=self.shared.pool,
+        )
 
     def _retriever(self) -> Retriever | None:
         from aivax_cli.retrieval.search import CollectionSearch
@@ -138,8 +152,11 @@ async def open_workspace(
         chat = await stack.enter_async_context(HttpChatModel(environ, local=engine))
         base = knowledge_base(workspace, store, environ)
         stack.callback(base.close)
+        prices = GenaiPriceBook()
+        pool = model_pool(workspace, prices)
+        stack.callback(pool.close)
         yield OpenWorkspace(
-            workspace, chat, GenaiPriceBook(), TiktokenCounter(store), ledger(workspace), base, environ
+            workspace, chat, prices, TiktokenCounter(store), ledger(workspace), pool, base, environ
         )
 
 

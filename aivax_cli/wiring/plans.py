@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from aivax_cli.core.types import ModelTarget
+    from aivax_cli.core.types import Level, ModelTarget
+    from aivax_cli.gateway.basics import InlineModel
     from aivax_cli.gateway.workspace import LoadedGateway, Workspace
-    from aivax_cli.steps.plan import TurnPlan
+    from aivax_cli.steps.plan import RoutingPlan, TurnPlan
     from aivax_cli.steps.reranking import RerankPlan
 
 
@@ -22,6 +23,7 @@ def plan_turn(gateway: LoadedGateway, workspace: Workspace) -> TurnPlan:
         targets=_targets(gateway, workspace),
         rewriters=_rewriters(gateway, workspace),
         reranker=_reranker(gateway, workspace),
+        routing=_routing(gateway, workspace),
     )
 
 
@@ -47,6 +49,35 @@ def _rewriters(gateway: LoadedGateway, workspace: Workspace) -> tuple[ModelTarge
     providers = workspace.providers()
     pool = tuple(resolve_model(reference, providers) for reference in gateway.definition.rewrite.models)
     return pool or _targets(gateway, workspace)
+
+
+def _routing(gateway: LoadedGateway, workspace: Workspace) -> RoutingPlan | None:
+    """Who judges, and who answers at each level: its own model, then the gateway's as its fallbacks."""
+    from aivax_cli.gateway.providers import resolve_model
+    from aivax_cli.steps.plan import RoutingPlan
+
+    given = gateway.definition.routing
+    if given is None:
+        return None
+    providers = workspace.providers()
+    own = _targets(gateway, workspace)
+    levels: dict[Level, tuple[ModelTarget, ...]] = {}
+    named: dict[Level, str | InlineModel | None] = {
+        "low": given.low,
+        "medium": given.medium,
+        "high": given.high,
+    }
+    for level, reference in named.items():
+        chosen = resolve_model(reference, providers) if reference else own[0]
+        # The gateway's own entry for the same model knows the gateway's own price.
+        first = next((target for target in own if _same(target, chosen)), chosen)
+        levels[level] = (first, *(target for target in own if target is not first))
+    return RoutingPlan(resolve_model(given.router, providers), levels, given.timeout_s)
+
+
+def _same(one: ModelTarget, other: ModelTarget) -> bool:
+    """Whether two references lead to the same model, whatever price they name."""
+    return (one.provider, one.name, one.base_url) == (other.provider, other.name, other.base_url)
 
 
 def _reranker(gateway: LoadedGateway, workspace: Workspace) -> RerankPlan | None:
