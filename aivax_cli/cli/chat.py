@@ -103,6 +103,7 @@ async def _with_person(chat: Chat, *, markdown: bool) -> None:
         history_file=chat.workspace.state_dir / "chat_history",
         choices=completions(chat),
         toolbar=lambda: _toolbar(chat),
+        context_use=lambda: _context_use(chat),
     )
     # Ctrl-C pressed once too often, between an answer and the prompt, must not end the chat.
     with on_interrupt(_nothing):
@@ -185,6 +186,15 @@ def _described(chat: Chat) -> str:
     if knowledge:
         parts.append(f"{knowledge.strategy} over {', '.join(knowledge.collections)}")
     return " · ".join(parts)
+
+
+def _context_use(chat: Chat) -> int | None:
+    """How full the context of the latest answer was, in per cent; None where that is not known."""
+    result = chat.last.result if chat.last else None
+    if result is None or result.context_tokens is None:
+        return None
+    most = chat.runtime.context_tokens(result.model)
+    return round(100 * result.context_tokens / most) if most else None
 
 
 def _toolbar(chat: Chat) -> str:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
     from prompt_toolkit.completion import CompleteEvent, Completer, Completion
     from prompt_toolkit.document import Document
+    from prompt_toolkit.formatted_text import FormattedText
     from prompt_toolkit.history import History
     from prompt_toolkit.key_binding import KeyBindings
 
@@ -20,18 +21,35 @@ if TYPE_CHECKING:
 
 PROMPT = "› "
 
+_NEARLY_FULL = 80
+"""Per cent of the context from which on its use stands out."""
+_STYLES = {
+    "prompt": "bold ansicyan",
+    "use": "ansibrightblack",
+    "full": "ansiyellow",
+    "bottom-toolbar": "noreverse ansibrightblack",
+}
+
 Choices = Mapping[str, Callable[[], Iterable[str]]]
 """For each command, without its slash, what may follow it."""
 
 
 async def prompted_messages(
-    screen: Screen, *, history_file: Path, choices: Choices, toolbar: Callable[[], str]
+    screen: Screen,
+    *,
+    history_file: Path,
+    choices: Choices,
+    toolbar: Callable[[], str],
+    context_use: Callable[[], int | None],
 ) -> AsyncGenerator[str, None]:
-    """What a person types, until Ctrl-D on an empty line."""
+    """What a person types, until Ctrl-D on an empty line.
+
+    `context_use`, in per cent, stands before the prompt where it is known.
+    """
     session = _session(screen, history_file, choices, toolbar)
     while True:
         try:
-            text = await session.prompt_async()
+            text = await session.prompt_async(_prompt(context_use()))
         except KeyboardInterrupt:
             if not session.app.current_buffer.text:
                 screen.note("Ctrl-D or /exit leaves")
@@ -65,6 +83,15 @@ def _read_line() -> str:
         signal.signal(signal.SIGINT, before)
 
 
+def _prompt(percent: int | None) -> FormattedText:
+    from prompt_toolkit.formatted_text import FormattedText
+
+    use = []
+    if percent is not None:
+        use = [("class:full" if percent >= _NEARLY_FULL else "class:use", f"{percent}% ")]
+    return FormattedText([*use, ("class:prompt", PROMPT)])
+
+
 def _session(
     screen: Screen, history_file: Path, choices: Choices, toolbar: Callable[[], str]
 ) -> PromptSession[str]:
@@ -74,15 +101,14 @@ def _session(
     from prompt_toolkit.styles import Style
 
     return PromptSession(
-        message=FormattedText([("class:prompt", PROMPT)]),
         multiline=True,
-        prompt_continuation=" " * len(PROMPT),
+        prompt_continuation=lambda width, _line, _wraps: " " * width,
         key_bindings=_keys(),
         completer=_completer(choices),
         complete_while_typing=True,
         history=_history(screen, history_file),
         bottom_toolbar=lambda: FormattedText([("class:bottom-toolbar.text", toolbar())]),
-        style=Style.from_dict({"prompt": "bold ansicyan", "bottom-toolbar": "noreverse ansibrightblack"}),
+        style=Style.from_dict(_STYLES),
         color_depth=ColorDepth.DEPTH_1_BIT if screen.out.no_color else None,
         reserve_space_for_menu=6,
     )

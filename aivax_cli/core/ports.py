@@ -75,6 +75,10 @@ class ToolBox(Protocol):
         """Carries a call out. Faults are outcomes for the model; only cancellation is raised."""
         ...
 
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should know of the tools, a line each; told once."""
+        ...
+
 
 class ModelPool(Protocol):
     """Models that stand in for one another, and how they have done of late."""
@@ -105,6 +109,10 @@ class PriceBook(Protocol):
 
     def input_prices(self, target: ModelTarget) -> Prices | None:
         """The same for models that only read (embedders, rerankers): a price of output is not needed."""
+        ...
+
+    def context_window(self, target: ModelTarget) -> int | None:
+        """The most tokens that the model takes at once, None when nobody has said."""
         ...
 
 

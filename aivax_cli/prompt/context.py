@@ -105,7 +105,9 @@ def rough_tokens(messages: Sequence[Message]) -> int:
 
 
 def _too_long(what: str, most: int, fix: str) -> ContextError:
-    return ContextError(f"{what}, and context.max_tokens allows {most:,}", fix=f"{fix}raise context.max_tokens")
+    return ContextError(
+        f"{what}, and context.max_tokens allows {most:,}", fix=f"{fix}raise context.max_tokens"
+    )
 
 
 def _with_newest_results(messages: Conversation, newest: int | None) -> tuple[Conversation, int]:

@@ -32,6 +32,7 @@ def turn_object(result: TurnResult) -> dict[str, object]:
         "usage": _usage_object(answer_usage(result.charges)),
         "generated_usage": [charge_object(charge) for charge in result.charges],
         "total_usd": _number(total_usd(result.charges)),
+        "context_tokens": result.context_tokens,
         "incomplete": result.incomplete,
     }
 

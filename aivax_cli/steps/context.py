@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from aivax_cli.core.events import ContextCut
@@ -27,12 +28,15 @@ class ContextControl:
         self._told = (0, 0)
         self._untold: ContextCut | None = None
 
-    def held(self, messages: Conversation) -> Conversation:
+    async def held(self, messages: Conversation) -> Conversation:
         """What of the messages is sent; it is left in the progress, with its length.
 
         Raises ContextError when they do not fit.
         """
-        fitted = fit(messages, self._parts, self._limits, self._count)
+        if self._limits.max_tokens is None:
+            fitted = fit(messages, self._parts, self._limits, self._count)
+        else:  # in a thread: the encoding's tables may have to be fetched first
+            fitted = await asyncio.to_thread(fit, messages, self._parts, self._limits, self._count)
         out = (fitted.messages_out, fitted.results_out)
         if out != self._told and any(out):
             self._untold = ContextCut(*out, fitted.tokens, self._limits.max_tokens)

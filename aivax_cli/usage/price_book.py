@@ -79,6 +79,13 @@ class GenaiPriceBook:
         input_usd = _unit(found.input_mtok) if found else None
         return Prices(input_usd, Decimal(0)) if input_usd is not None else None
 
+    def context_window(self, target: ModelTarget) -> int | None:
+        """The most tokens that the model takes at once, where the table knows it. None for free models."""
+        if target.free:
+            return None
+        model = self._find(target, target.name)
+        return model.context_window if model else None
+
     def models(self, provider: str) -> tuple[PricedModel, ...]:
         """Every priced model that the table has for one of our providers, by name."""
         table = _table()
@@ -98,6 +105,10 @@ class GenaiPriceBook:
         return PricedModel(model.id, units[0], units[1], units[2], model.context_window, tiered)
 
     def _look_up(self, target: ModelTarget, reference: str) -> ModelPrice | None:
+        model = self._find(target, reference)
+        return model.get_prices(self._now()) if model else None
+
+    def _find(self, target: ModelTarget, reference: str) -> ModelInfo | None:
         table = _table()
         named, bare = split_label(reference)
         entry = _provider(table, named or target.provider, "" if named else target.base_url)
@@ -106,7 +117,7 @@ class GenaiPriceBook:
         for name in _spellings(bare):
             model = entry.find_model(name, all_providers=table.providers)
             if model is not None:
-                return model.get_prices(self._now())
+                return model
         return None
 
 

@@ -135,7 +135,7 @@ class TerminalSession:
 
     def _at_prompt(self) -> bool:
         line = self.screen.display[self.screen.cursor.y]
-        return line.startswith("›") and not self.screen.cursor.hidden
+        return re.match(r"(\d+% )?›", line) is not None and not self.screen.cursor.hidden
 
     def _quiet(self) -> bool:
         return not self._read(0.1)

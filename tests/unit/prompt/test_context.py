@@ -103,8 +103,8 @@ def test_what_cannot_fit_is_an_error_with_the_figures() -> None:
     with pytest.raises(ContextError) as caught:
         cut((SYSTEM, user(11), assistant(12), user(2000)), 1, 3, max_tokens=1500)
     assert str(caught.value) == (
-        "instructions, question and passages alone have about 2,008 tokens, and context.max_tokens allows "
-        "1,500; lower knowledge.top or knowledge.max_tokens, shorten the question, or raise context.max_tokens"
+        "instructions, question and passages alone have about 2,008 tokens, and context.max_tokens "
+        "allows 1,500; lower knowledge.top or knowledge.max_tokens, shorten the question, or raise context.max_tokens"
     )
 
 

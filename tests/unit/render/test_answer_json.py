@@ -45,6 +45,7 @@ def test_every_field_of_a_turn_is_there() -> None:
         "usage",
         "generated_usage",
         "total_usd",
+        "context_tokens",
         "incomplete",
     ]
 
