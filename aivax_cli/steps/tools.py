@@ -52,7 +52,9 @@ async def _outcome(
         return await _searched(call, plan, plan.knowledge, ports, progress)
     if ports.tools is None:
         return ToolOutcome(f"{call.name} cannot be called here.", True)
-    return await ports.tools.run(call)
+    outcome = await ports.tools.run(call)
+    progress.problems += ports.tools.warnings()
+    return outcome
 
 
 async def _searched(

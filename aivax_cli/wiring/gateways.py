@@ -12,6 +12,7 @@ from aivax_cli.core.errors import UsageError
 from aivax_cli.wiring.adapters import asset_store, ledger, local_engine, model_pool
 from aivax_cli.wiring.knowledge import knowledge_base
 from aivax_cli.wiring.plans import plan_turn
+from aivax_cli.wiring.tools import ToolBoxes
 
 if TYPE_CHECKING:
     from aivax_cli.assets.store import Progress
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from aivax_cli.gateway.workspace import LoadedGateway, Workspace
     from aivax_cli.retrieval.search import KnowledgeBase
     from aivax_cli.steps.plan import Ports, TurnPlan
+    from aivax_cli.tools.offers import Approve, Offer
     from aivax_cli.usage.meter import Meter
 
 
@@ -37,6 +39,7 @@ class OpenWorkspace:
     pool: ModelPool
     base: KnowledgeBase
     environ: Mapping[str, str]
+    tools: ToolBoxes
 
     def gateway(self, loaded: LoadedGateway) -> GatewayRuntime:
         """A gateway ready for turns. Raises UsageError or NotFoundError when its models are unknown."""
@@ -96,6 +99,11 @@ class GatewayRuntime:
         passages = await retrieve(terms, knowledge, self._plan().reranker, ports, problems)
         return Retrieval(passages, problems=tuple(problems))
 
+    async def tools(self) -> tuple[Offer, ...]:
+        """The tools that the gateway's model may call. Raises ToolError or KeyMissingError."""
+        box = self.shared.tools.of(self.gateway.definition)
+        return await box.offers() if box else ()
+
     def _plan(self) -> TurnPlan:
         return plan_turn(self.gateway, self.shared.workspace)
 
@@ -122,6 +130,7 @@ class GatewayRuntime:
             self._retriever(),
             HttpRerankEndpoint(self.shared.environ),
             pool=self.shared.pool,
+            tools=self.shared.tools.of(self.gateway.definition),
         )
 
     def _retriever(self) -> Retriever | None:
@@ -137,10 +146,12 @@ async def open_workspace(
     *,
     environ: Mapping[str, str] = os.environ,
     on_download: Progress | None = None,
+    approve: Approve | None = None,
 ) -> AsyncIterator[OpenWorkspace]:
     """A workspace ready for turns through any of its gateways. Everything it started ends with the block.
 
-    Nothing is loaded or started before a turn needs it.
+    Nothing is loaded or started before a turn needs it. `approve` asks a person about tools with `confirm`,
+    whose calls are refused without it.
     """
     from aivax_cli.model.client import HttpChatModel
     from aivax_cli.model.tokens import TiktokenCounter
@@ -155,8 +166,10 @@ async def open_workspace(
         prices = GenaiPriceBook()
         pool = model_pool(workspace, prices)
         stack.callback(pool.close)
+        tools = ToolBoxes(workspace.root, environ, approve)
+        stack.push_async_callback(tools.aclose)
         yield OpenWorkspace(
-            workspace, chat, prices, TiktokenCounter(store), ledger(workspace), pool, base, environ
+            workspace, chat, prices, TiktokenCounter(store), ledger(workspace), pool, base, environ, tools
         )
 
 
@@ -167,11 +180,13 @@ async def open_gateway(
     *,
     environ: Mapping[str, str] = os.environ,
     on_download: Progress | None = None,
+    approve: Approve | None = None,
 ) -> AsyncIterator[GatewayRuntime]:
     """One gateway of a workspace, ready for turns; see `open_workspace`.
 
     Raises UsageError or NotFoundError when the gateway's models are unknown.
     """
     plan_turn(gateway, workspace)
-    async with open_workspace(workspace, environ=environ, on_download=on_download) as opened:
+    opening = open_workspace(workspace, environ=environ, on_download=on_download, approve=approve)
+    async with opening as opened:
         yield opened.gateway(gateway)

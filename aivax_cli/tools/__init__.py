@@ -1,0 +1,1 @@
+"""What a gateway's model may call: MCP servers and HTTP endpoints."""
