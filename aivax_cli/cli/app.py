@@ -9,6 +9,7 @@ import typer
 
 from aivax_cli import __version__
 from aivax_cli.cli.chat import chat
+from aivax_cli.cli.check import check
 from aivax_cli.cli.collections import collections
 from aivax_cli.cli.command import DebugOption, JsonOption, NoColorOption, QuietOption, command, run
 from aivax_cli.cli.complete import complete
@@ -61,6 +62,7 @@ command(app, "chat")(chat)
 command(app, "complete")(complete)
 app.add_typer(gateways, name="gateways")
 app.add_typer(collections, name="collections")
+command(app, "check")(check)
 command(app, "schema")(schema)
 app.add_typer(models, name="models")
 command(app, "usage")(usage)

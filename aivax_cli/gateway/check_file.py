@@ -1,0 +1,378 @@
+"""What a file of checks may hold: `checks/*.yaml`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag, model_validator
+from pydantic_core import PydanticCustomError
+
+from aivax_cli.gateway.basics import Definition
+from aivax_cli.gateway.fields import Usd, pattern, text_or_list
+
+Score = Annotated[float, Field(ge=0, le=1)]
+Text = Annotated[str, Field(min_length=1)]
+
+
+Texts = Annotated[
+    Annotated[Text, Tag("<text>")] | Annotated[list[Text], Field(min_length=1), Tag("<list>")],
+    Discriminator(
+        text_or_list, custom_error_type="texts_form", custom_error_message="must be a text or a list of texts"
+    ),
+]
+
+
+def texts(value: str | list[str] | None) -> tuple[str, ...]:
+    """The texts of a field that takes one or several."""
+    return (value,) if isinstance(value, str) else tuple(value or ())
+
+
+class Judge(Definition):
+    """Who judges what no rule can: `grounded`, `rubric`, `factual`, `refusal`."""
+
+    gateway: Text
+    """The judging gateway, by name."""
+    votes: Annotated[int, Field(ge=1, le=9)] = 1
+    """How often it is asked; the majority decides. An odd number has no ties."""
+
+
+class RunSettings(Definition):
+    """How the tests of a file are run."""
+
+    concurrency: Annotated[int, Field(ge=1, le=256)] = 8
+    """Tests that run at once."""
+    repeat: Annotated[int, Field(ge=1, le=100)] = 1
+    """How often each test is run."""
+    min_pass: Annotated[int, Field(ge=1, le=100)] | None = None
+    """How many of the repeats must pass; all of them when left out."""
+    timeout_s: Annotated[float, Field(gt=0)] = 30.0
+    """After this many seconds a test is an error."""
+
+
+class Limits(Definition):
+    """What a single answer may take."""
+
+    usd: Usd | None = None
+    """USD, all calls of the turn together."""
+    latency_ms: Annotated[float, Field(gt=0)] | None = None
+    """Milliseconds from the question to the end of the answer. Not checked in a replay."""
+    tokens_out: Annotated[int, Field(ge=1)] | None = None
+    """Tokens of the answer."""
+
+
+class Gate(Definition):
+    """What the whole run must reach."""
+
+    pass_rate: Score = 1.0
+    """The share of tests that must pass."""
+    run_usd: Usd | None = None
+    """The most that the run may cost."""
+    max_new_failures: Annotated[int, Field(ge=0)] | None = None
+    """How many tests may fail that passed in the baseline; the pass rate does not count then."""
+
+
+class Dataset(Definition):
+    """Tests from a table."""
+
+    file: Text
+    """CSV, JSON or JSONL, relative to this file. A row has the fields of a test; lists in CSV are separated
+    by `;`."""
+
+
+class Retrieve(Definition):
+    """What a search must find. Documents are named by path; `*` and `?` stand for anything."""
+
+    must: list[Text] = Field(default_factory=list)
+    """Documents that must all be found."""
+    any: list[Text] = Field(default_factory=list)
+    """Documents of which one must be found."""
+    must_not: list[Text] = Field(default_factory=list)
+    """Documents that must not be found."""
+    k: Annotated[int, Field(ge=1, le=128)] | None = None
+    """Only the first k passages count; the gateway's `top` when left out."""
+    first: Text | None = None
+    """The document of the best passage."""
+    recall: Score | None = None
+    """The least share of `must` and `any` among the first k."""
+    mrr: Score | None = None
+    """The least reciprocal rank of the first right document."""
+    ndcg: Score | None = None
+    """The least nDCG@k, every document of `must` and `any` counting 1."""
+    none_above: Score | None = None
+    """No passage may score higher: for questions that the documents do not answer."""
+
+    @model_validator(mode="after")
+    def _asks_something(self) -> Retrieve:
+        asked = self.model_dump(exclude_defaults=True, exclude={"k"})
+        if not asked:
+            raise PydanticCustomError(
+                "empty_retrieve", "asks for nothing; write must, any, first or the like"
+            )
+        if not (self.must or self.any) and {"recall", "mrr", "ndcg"} & asked.keys():
+            raise PydanticCustomError("no_relevant", "recall, mrr and ndcg need documents in must or any")
+        return self
+
+
+class Range(Definition):
+    """A number's bounds, both included."""
+
+    min: Annotated[int, Field(ge=0)] | None = None
+    """The least."""
+    max: Annotated[int, Field(ge=0)] | None = None
+    """The most."""
+
+
+class JsonPath(Definition):
+    """A place in a JSON answer and what must stand there."""
+
+    path: Text
+    """Dotted, with indexes: `items[0].name`; `[*]` is every one, of which one must do."""
+    equals: JsonValue = None
+    """The value."""
+    matches: str | None = None
+    """A regular expression for the value as text."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Levenshtein(Definition):
+    """How many characters an answer may differ by."""
+
+    to: str
+    """The answer expected."""
+    max: Annotated[int, Field(ge=0)]
+    """The most insertions, deletions and replacements of characters."""
+
+
+class Similar(Definition):
+    """How near an answer's meaning must be, by the built-in embedder."""
+
+    to: Text
+    """A text of that meaning."""
+    min: Score = 0.8
+    """The least calibrated similarity: 0 is unrelated, 1 identical."""
+
+
+class ToolExpectation(Definition):
+    """A tool that must have been called."""
+
+    name: Text
+    """Its name."""
+    arguments: dict[str, JsonValue] = Field(default_factory=dict)
+    """Arguments that the call must have had, among others."""
+
+
+class Rubric(Definition):
+    """What the judge looks for."""
+
+    text: Text
+    """The question, as a statement that is true of a good answer."""
+    min: Score = 0.7
+    """The least score that the judge must give."""
+
+
+def _form(value: object) -> str | None:
+    if isinstance(value, str):
+        return "<text>"
+    return "<mapping>" if isinstance(value, (dict, BaseModel)) else None
+
+
+RubricField = Annotated[
+    Annotated[Text, Tag("<text>")] | Annotated[Rubric, Tag("<mapping>")],
+    Discriminator(
+        _form, custom_error_type="rubric_form", custom_error_message="must be a text, or a mapping with text"
+    ),
+]
+ToolField = Annotated[
+    Annotated[Text, Tag("<text>")] | Annotated[ToolExpectation, Tag("<mapping>")],
+    Discriminator(
+        _form, custom_error_type="called_form", custom_error_message="must be a name, or a mapping with name"
+    ),
+]
+SchemaField = Annotated[
+    Annotated[Text, Tag("<text>")] | Annotated[dict[str, JsonValue], Tag("<mapping>")],
+    Discriminator(
+        _form,
+        custom_error_type="schema_form",
+        custom_error_message="must be a JSON Schema, or the name of a file with one",
+    ),
+]
+
+MODIFIERS = ("weight", "ignore_case")
+
+
+class Assertion(Definition):
+    """One thing that must hold of an answer: exactly one kind, and `weight` and `ignore_case` beside it."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, validate_by_name=False
+    )
+
+    equals: str | None = None
+    """The whole answer, apart from space around it."""
+    contains: Texts | None = None
+    """A text, or all of a list of texts."""
+    contains_any: Annotated[list[Text], Field(min_length=1)] | None = None
+    """One of these texts."""
+    starts_with: Text | None = None
+    """The answer's beginning."""
+    ends_with: Text | None = None
+    """The answer's end."""
+    regex: Text | None = None
+    """A regular expression that is found in the answer."""
+    words: Range | None = None
+    """How many words the answer has."""
+    sentences: Range | None = None
+    """How many sentences it has."""
+    is_json: bool | None = None
+    """Whether the whole answer is JSON."""
+    json_schema: SchemaField | None = None
+    """The answer is JSON that holds to this JSON Schema."""
+    json_path: JsonPath | None = None
+    """What stands at a place of a JSON answer."""
+    levenshtein: Levenshtein | None = None
+    """How many characters it may differ by."""
+    similar: Similar | None = None
+    """How near its meaning must be to a text's."""
+    cites: Annotated[list[Text], Field(min_length=1)] | None = None
+    """Documents that the answer must cite by number, like [1]; `*` and `?` stand for anything."""
+    refusal: bool | None = None
+    """Whether the answer refuses, or says that it does not know."""
+    finish_reason: Text | None = None
+    """Why the model ended: `stop`, `length`, `tool_calls` …"""
+    tool_called: ToolField | None = None
+    """A tool that was called."""
+    tools_in_order: Annotated[list[Text], Field(min_length=1)] | None = None
+    """Tools that were called in this order, others between them allowed."""
+    search_terms: Texts | None = None
+    """Texts that must all occur in what was searched, upper and lower case alike."""
+    routed_to: Text | None = None
+    """The router's level, or the model that answered."""
+    latency_ms: Annotated[float, Field(gt=0)] | None = None
+    """The most milliseconds. Not checked in a replay."""
+    usd: Usd | None = None
+    """The most USD."""
+    tokens_out: Annotated[int, Field(ge=1)] | None = None
+    """The most tokens of the answer."""
+    grounded: Score | None = None
+    """The least share of the answer's statements that its passages support, by the judge."""
+    rubric: RubricField | None = None
+    """A statement that the judge must find true of the answer."""
+    factual: Text | None = None
+    """A reference answer that the judge must find the answer to agree with."""
+    python: Annotated[str, pattern(r"^[^:]+\.py:[A-Za-z_]\w*$", "must be FILE.py:function")] | None = None
+    """A function of your own: `check(answer) -> bool, or a text that says what is wrong`."""
+    negated: Assertion | None = Field(default=None, alias="not")
+    """What must not hold."""
+    any_of: Annotated[list[Assertion], Field(min_length=1)] | None = None
+    """Of these one must hold."""
+    all_of: Annotated[list[Assertion], Field(min_length=1)] | None = None
+    """All of these must hold."""
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    """How much it counts in the test's score."""
+    ignore_case: bool = False
+    """Whether upper and lower case are alike."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Assertion:
+        kinds = [name for name in self.model_fields_set if name not in MODIFIERS]
+        if len(kinds) != 1:
+            said = "asserts nothing" if not kinds else "asserts several things"
+            raise PydanticCustomError("one_kind", f"{said}; write one kind of assertion for each '-'")
+        return self
+
+    @property
+    def kind(self) -> str:
+        """The name of the field that is given."""
+        return next(name for name in self.model_fields_set if name not in MODIFIERS)
+
+
+class TestMessage(Definition):
+    """A message of a conversation that a test begins with."""
+
+    role: Literal["user", "assistant"]
+    """Who says it."""
+    content: Text
+    """What is said."""
+
+
+class CheckTest(Definition):
+    """A question, and what must hold of its answer."""
+
+    id: Annotated[
+        str,
+        pattern(
+            r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$", "must be letters, digits, '.', '_' and '-', at most 80"
+        ),
+    ]
+    """The test's name; its own in the file."""
+    input: Text | None = None
+    """The question."""
+    messages: list[TestMessage] | None = None
+    """A conversation in its place; the last message is from the user."""
+    only: Literal["retrieve"] | None = None
+    """`retrieve`: no model is called, only the search is checked."""
+    retrieve: Retrieve | None = None
+    """What the search must find."""
+    expect: list[Assertion] = Field(default_factory=list)
+    """What must hold of the answer."""
+    threshold: Score = 1.0
+    """The least weighted share of `expect` that must hold."""
+    limits: Limits | None = None
+    """What this answer may take, in place of the file's."""
+    repeat: Annotated[int, Field(ge=1, le=100)] | None = None
+    """How often it is run."""
+    min_pass: Annotated[int, Field(ge=1, le=100)] | None = None
+    """How many of the repeats must pass."""
+    tags: list[Text] = Field(default_factory=list)
+    """Names by which `--tag` selects it."""
+    skip: str | None = None
+    """Why it is not run, for now."""
+    generated: bool = False
+    """Whether `aivax check --generate` wrote it, and nobody has looked at it yet."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> CheckTest:
+        if (self.input is None) == (self.messages is None):
+            raise PydanticCustomError("no_input", "needs input or messages, one of the two")
+        if self.messages is not None and (not self.messages or self.messages[-1].role != "user"):
+            raise PydanticCustomError("last_message", "messages must end with one from the user")
+        if self.only == "retrieve" and (self.expect or self.retrieve is None):
+            raise PydanticCustomError("only_retrieve", "only: retrieve needs retrieve, and no expect")
+        if self.retrieve is None and not self.expect:
+            raise PydanticCustomError("no_expectation", "checks nothing; write expect or retrieve")
+        if self.repeat is not None and (self.min_pass or 1) > self.repeat:
+            raise PydanticCustomError("min_pass", "min_pass is more than repeat")
+        return self
+
+
+MatrixValue = str | int | float | bool
+
+
+class CheckFile(Definition):
+    """Tests of a gateway's answers and of what it finds."""
+
+    gateway: Text
+    """The gateway under test, by name."""
+    judge: Judge | None = None
+    """Who judges; needed by `grounded`, `rubric` and `factual`."""
+    run: RunSettings = Field(default_factory=RunSettings)
+    """How often, how many at once, how long."""
+    limits: Limits = Field(default_factory=Limits)
+    """What an answer may take, in every test."""
+    gate: Gate = Field(default_factory=Gate)
+    """What the whole run must reach, for exit code 0."""
+    matrix: dict[str, Annotated[list[MatrixValue], Field(min_length=1)]] = Field(default_factory=dict)
+    """Fields of the gateway and their values: every test is run with every combination. `default` leaves the
+    gateway's own value."""
+    datasets: list[Dataset] = Field(default_factory=list)
+    """Further tests, from tables."""
+    tests: list[CheckTest] = Field(default_factory=list)
+    """The tests."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing(cls, data: Any) -> Any:
+        if isinstance(data, dict) and not data.get("tests") and not data.get("datasets"):
+            raise PydanticCustomError("no_tests", "has no tests and no datasets")
+        return data

@@ -1,0 +1,94 @@
+"""A run of checks on the terminal: progress while it runs, then a table with the first difference of each
+failure."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aivax_cli.render.money import usd_short
+from aivax_cli.render.safe_text import safe_line
+from aivax_cli.render.status import Status as StatusLine
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from aivax_cli.checks.results import Run, TestResult
+    from aivax_cli.render.screen import Screen
+
+_MARKS = {"pass": ("✓", "green"), "fail": ("✗", "red"), "error": ("!", "yellow"), "skip": ("-", "dim")}
+
+
+class CheckProgress:
+    """How far a run is, on one line."""
+
+    def __init__(self, screen: Screen, total: int) -> None:
+        self._screen = screen
+        self._total = total
+        self._done = 0
+        self._bad = 0
+        self._line = StatusLine(screen.aside)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._line.clear()
+
+    def add(self, result: TestResult) -> None:
+        """One more test is done."""
+        self._done += 1
+        self._bad += result.status.value in ("fail", "error")
+        if not self._screen.quiet:
+            bad = f", {self._bad} not passed" if self._bad else ""
+            self._line.say(f"{self._done} of {self._total} tests{bad}")
+
+
+def show_run(screen: Screen, run: Run, start: Path) -> None:
+    """The table of a run, and what it comes to. Paths are relative to `start`."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("")
+    table.add_column("test", overflow="fold")
+    table.add_column("passed", justify="right")
+    table.add_column("cost", justify="right")
+    table.add_column("first difference", overflow="fold")
+    for result in run.results:
+        mark, colour = _MARKS[result.status.value]
+        passed = f"{result.passed}/{len(result.samples)}" if result.samples else ""
+        spent = "" if not result.samples else "unpriced" if result.usd is None else usd_short(result.usd)
+        table.add_row(Text(mark, colour), result.name, passed, spent, _difference(result, start))
+    screen.show(table)
+    screen.show("")
+    screen.show(_summary(run))
+    for reason in run.verdict.reasons:
+        screen.show(Text(safe_line(reason), "red"))
+
+
+def _difference(result: TestResult, start: Path) -> str:
+    """Where it stands and what was the first thing that did not hold."""
+    if result.reason:
+        return safe_line(result.reason)
+    sample = result.shown
+    if sample is None or result.status.value == "pass":
+        return ""
+    first = sample.first
+    line = first.line if first else result.line
+    place = f"{Path(os.path.relpath(result.file, start)).as_posix()}:{line}"
+    said = sample.problem or (f"{first.kind}: {first.reason}" if first else "")
+    return f"{place} {safe_line(said)}"
+
+
+def _summary(run: Run) -> str:
+    counts = {name: sum(result.status.value == name for result in run.results) for name in _MARKS}
+    words = {"pass": "passed", "fail": "failed", "error": "errors", "skip": "skipped"}
+    told = [f"{count} {words[name]}" for name, count in counts.items() if count or name == "pass"]
+    spent = "unpriced" if run.usd is None else usd_short(run.usd)
+    recorded = " as recorded" if run.mode == "replay" else ""
+    return f"{', '.join(told)} · {spent}{recorded} · {run.duration_s:.1f} s · {run.mode}"
