@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Awaitable, Mapping
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 from aivax_cli.core.errors import ModelError
 from aivax_cli.core.types import ModelCall, ModelEnd, ModelItem, ModelRetry, ModelTarget, ModelText
 from aivax_cli.model import failures, wire
+from aivax_cli.model.adapting import adaptations, simpler
 from aivax_cli.model.keys import Keys
 from aivax_cli.model.outgoing import is_loopback, opened
 from aivax_cli.model.reading import Body, read_answer
@@ -71,7 +73,7 @@ class HttpChatModel:
         self._local = local
         self._retry = retry or RetryPolicy()
         self._timeouts = timeouts or Timeouts()
-        self._dialects: dict[str, wire.Dialect] = {}
+        self._dialects: dict[tuple[str, str], wire.Dialect] = {}
         self._keys = Keys(environ)
         self._clients: dict[tuple[bool, bool], httpx.AsyncClient] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -101,6 +103,8 @@ class HttpChatModel:
         if exchange is None:
             return
         async with exchange, aclosing(exchange.items()) as items:
+            for adapted in adaptations(call, exchange.dialect):
+                yield adapted
             async for text_or_end in items:
                 yield text_or_end
 
@@ -109,10 +113,9 @@ class HttpChatModel:
         import stamina
 
         _keep_off_stderr("stamina")
-        tries = _Tries(self._retry)
-        retries = stamina.retry_context(
-            on=tries.wait_before_next, attempts=self._retry.attempts, timeout=None
-        )
+        policy = self._retry.impatient() if call.impatient else self._retry
+        tries = _Tries(policy)
+        retries = stamina.retry_context(on=tries.wait_before_next, attempts=policy.attempts, timeout=None)
         async for attempt in retries:
             with attempt:
                 await tries.run(self._begin(call), attempt.num)
@@ -152,17 +155,17 @@ class HttpChatModel:
         """Opens the response; a request that the endpoint does not understand is put in simpler words."""
         target = exchange.call.target
         while True:
-            dialect = self._dialects.get(target.base_url, wire.Dialect())
+            dialect = self._dialects.get((target.base_url, target.name), wire.OPENAI)
             refused = await exchange.open(self._http(target.base_url), dialect, key)
             if refused is None:
                 return
             status, headers, body = refused
-            simpler = _simpler(dialect, exchange.call, status, body)
-            if simpler is None:
+            other = simpler(dialect, exchange.call, status, body)
+            if other is None:
                 if status == 401:
                     self._keys.forget(target)
                 raise failures.status_error(status, headers, body, exchange.place)
-            self._dialects[target.base_url] = simpler
+            self._dialects[target.base_url, target.name] = other
 
     def _http(self, base_url: str) -> httpx.AsyncClient:
         """The pool for addresses of a kind: plain http needs no certificates, which take 35 ms to load."""
@@ -201,11 +204,12 @@ class _Tries:
 
     async def run(self, attempt: Awaitable[_Exchange], number: int) -> None:
         self.failure = self.wait_s = None
+        began = time.monotonic()
         try:
             self.exchange = await attempt
         except ModelError as error:
             self.failure = error
-            self.wait_s = self._policy.wait_s(error, number)
+            self.wait_s = self._policy.wait_s(error, number, took_s=time.monotonic() - began)
             raise
 
     def wait_before_next(self, error: Exception) -> bool | float:
@@ -219,6 +223,7 @@ class _Exchange:
     def __init__(self, call: ModelCall, place: failures.Place, timeouts: Timeouts) -> None:
         self.call = call
         self.place = place
+        self.dialect = wire.OPENAI
         self._timeouts = timeouts
         self._answer = wire.AnswerParts(call.target.name)
         self._stack = AsyncExitStack()
@@ -247,6 +252,7 @@ class _Exchange:
         headers["accept-encoding"] = "identity"  # compressed streams arrive in lumps
         if key is not None:
             headers["authorization"] = f"Bearer {key}"
+        self.dialect = dialect
         content = wire.encode(wire.request_body(self.call, dialect))
         try:
             request = client.build_request("POST", _url(self.call.target), headers=headers, content=content)
@@ -309,18 +315,6 @@ class _Exchange:
 
 def _url(target: ModelTarget) -> str:
     return target.base_url.rstrip("/") + "/chat/completions"
-
-
-def _simpler(dialect: wire.Dialect, call: ModelCall, status: int, body: str) -> wire.Dialect | None:
-    """The dialect without what the endpoint complains of, or None when it complains of something else."""
-    if status not in (400, 422):
-        return None
-    if dialect.stream_options and ("stream_options" in body or "include_usage" in body):
-        return replace(dialect, stream_options=False)
-    limited = call.parameters.get("max_completion_tokens") is not None
-    if dialect.max_completion_tokens and limited and "max_completion_tokens" in body:
-        return replace(dialect, max_completion_tokens=False)
-    return None
 
 
 async def _start_of(response: httpx.Response) -> str:

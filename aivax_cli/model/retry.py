@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -38,6 +38,7 @@ class RetryPolicy:
     The wait before attempt n + 1 is `wait_initial_s` · 2^(n-1), at most `wait_max_s`, plus up to
     `wait_jitter_s` by chance. A wait that the endpoint asks for is obeyed instead, with the same jitter; if
     it asks for more than `longest_hint_s`, the call fails at once, since trying earlier would be refused.
+    Nor is an attempt repeated that took longer than `longest_attempt_s` to fail.
     """
 
     attempts: int = 3
@@ -45,12 +46,26 @@ class RetryPolicy:
     wait_max_s: float = 8.0
     wait_jitter_s: float = 0.5
     longest_hint_s: float = 60.0
+    longest_attempt_s: float = float("inf")
+
+    def impatient(self) -> RetryPolicy:
+        """The policy where another model is next: one more attempt, if the first failed within 2 seconds and
+        the endpoint does not ask for a longer wait than that."""
+        attempts = min(self.attempts, 2)
+        return replace(self, attempts=attempts, longest_hint_s=2.0, longest_attempt_s=2.0)
 
     def wait_s(
-        self, error: ModelError, attempt: int, chance: Callable[[], float] = random.random
+        self,
+        error: ModelError,
+        attempt: int,
+        chance: Callable[[], float] = random.random,
+        *,
+        took_s: float = 0.0,
     ) -> float | None:
         """Seconds until the next attempt after attempt number `attempt` (from 1) failed; None to give up."""
         if not isinstance(error, TransientModelError) or attempt >= self.attempts:
+            return None
+        if took_s > self.longest_attempt_s:
             return None
         hint = error.retry_after_s
         if hint is not None and hint > self.longest_hint_s:

@@ -23,10 +23,11 @@ _DECODER = json.JSONDecoder(parse_float=Decimal)
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """What an endpoint was found not to understand of OpenAI's request."""
+    """What a model's endpoint was found not to understand of OpenAI's request; `without` names parameters."""
 
     stream_options: bool = True
     max_completion_tokens: bool = True
+    without: frozenset[str] = frozenset()
 
 
 OPENAI = Dialect()
@@ -34,7 +35,11 @@ OPENAI = Dialect()
 
 def request_body(call: ModelCall, dialect: Dialect = OPENAI) -> dict[str, object]:
     """The JSON object to POST. Unset (None) parameters are not sent; `extra_body` goes over all, as it is."""
-    parameters = {name: value for name, value in call.parameters.items() if value is not None}
+    parameters = {
+        name: value
+        for name, value in call.parameters.items()
+        if value is not None and name not in dialect.without
+    }
     extra = parameters.pop("extra_body", None)
     if not dialect.max_completion_tokens and "max_completion_tokens" in parameters:
         parameters["max_tokens"] = parameters.pop("max_completion_tokens")
