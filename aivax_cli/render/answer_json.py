@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from aivax_cli.core.types import Purpose, TokenUsage, total_usd
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from aivax_cli.core.events import TurnResult
+    from aivax_cli.core.events import FellBack, TurnResult
     from aivax_cli.core.types import Charge, Passage
 
 
@@ -20,20 +21,37 @@ def turn_object(result: TurnResult) -> dict[str, object]:
     `usage` has the names of OpenAI's API and the meaning of AIVAX's: `prompt_tokens` holds the uncached
     input only, beside `prompt_tokens_details.cached_tokens`, and `total_tokens` is the sum of the three.
     It counts the answering calls; `generated_usage` lists every call. `total_usd` is null while any
-    part is unpriced. `incomplete` is null, or why the answer ended early.
+    part is unpriced. `incomplete` is null, or why the answer ended early. `model` is the name that the
+    endpoint gave itself, `model_ref` the same as the gateway writes it; `routed_complexity` is null without
+    a router.
     """
     return {
         "text": result.text,
         "model": result.model,
+        "model_ref": result.target or result.model,
+        "routed_complexity": result.routed,
+        "routing_problem": result.routing_problem or None,
+        "fallbacks": [_fallback_object(fallback) for fallback in result.fallbacks],
         "finish_reason": result.finish_reason,
         "strategy": result.strategy,
         "search_terms": list(result.search_terms),
         "sources": [source_object(passage) for passage in result.passages],
         "usage": _usage_object(answer_usage(result.charges)),
         "generated_usage": [charge_object(charge) for charge in result.charges],
+        "runned_functions": [run_object(run) for run in result.tools],
         "total_usd": _number(total_usd(result.charges)),
         "context_tokens": result.context_tokens,
         "incomplete": result.incomplete,
+    }
+
+
+def _fallback_object(fallback: FellBack) -> dict[str, object]:
+    """A model that failed, why, and who was tried next; `sku` is the stem of what it was called for."""
+    return {
+        "model": fallback.model,
+        "reason": fallback.reason,
+        "next_model": fallback.next_model,
+        "sku": str(fallback.purpose),
     }
 
 
@@ -60,6 +78,22 @@ def source_object(passage: Passage) -> dict[str, object]:
         "text": passage.text,
         "collection": source.collection,
         **place,
+    }
+
+
+def run_object(run: ToolRun) -> dict[str, object]:
+    """A tool call and what came of it; `arguments` is the object that the model wrote, or its text if it is
+    none."""
+    try:
+        arguments = json.loads(run.call.arguments)
+    except (ValueError, RecursionError):
+        arguments = run.call.arguments
+    return {
+        "name": run.call.name,
+        "arguments": arguments,
+        "result": run.outcome.text,
+        "failed": run.outcome.failed,
+        "duration_s": round(run.duration_s, 3),
     }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aivax_cli.core.types import Purpose
 from aivax_cli.render.closing import Sources
 from aivax_cli.render.safe_text import safe_line, safe_text
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
+    from aivax_cli.core.events import TurnResult
     from aivax_cli.core.types import Conversation, Message, Passage
 
 
@@ -23,10 +25,18 @@ def reasons(
     sent: Conversation | None,
     *,
     root: Path | None = None,
+    result: TurnResult | None = None,
 ) -> Iterator[RenderableType]:
-    """What to print. `sent` is the messages of the last model call, None when they are not known."""
+    """What to print. `sent` is the messages of the last model call, None when they are not known.
+
+    Who answered, and why that model, is told of a turn that has a `result`.
+    """
     from rich.text import Text
 
+    if result is not None:
+        yield _heading("Model", result.target or result.model)
+        yield from (Text(f"  {line}", overflow="fold") for line in _choice(result))
+        yield ""
     yield _heading("Search", strategy)
     yield Text("\n".join(f"  {safe_line(term)}" for term in search_terms) or "  nothing was searched")
     yield ""
@@ -40,6 +50,19 @@ def reasons(
     for message in sent:
         yield Text(_label(message), style="cyan")
         yield Text(safe_text(message.content).rstrip("\n"))
+
+
+def _choice(result: TurnResult) -> Iterator[str]:
+    """How the model that answered was come by."""
+    if result.model and result.model != result.target:
+        yield f"answered as {safe_line(result.model)}"
+    if result.routed:
+        why = f": {safe_line(result.routing_problem)}" if result.routing_problem else ""
+        yield f"routed as {result.routed}{why}"
+    for fallback in result.fallbacks:
+        doing = " to rewrite" if fallback.purpose is Purpose.REWRITE else ""
+        failed = f"{safe_line(fallback.model)} failed{doing}: {safe_line(fallback.reason)}"
+        yield f"{failed}; {safe_line(fallback.next_model)} was tried"
 
 
 def _heading(title: str, detail: str) -> Text:

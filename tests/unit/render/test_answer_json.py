@@ -38,6 +38,10 @@ def test_every_field_of_a_turn_is_there() -> None:
     assert list(turn_object(result(*CHARGES))) == [
         "text",
         "model",
+        "model_ref",
+        "routed_complexity",
+        "routing_problem",
+        "fallbacks",
         "finish_reason",
         "strategy",
         "search_terms",
