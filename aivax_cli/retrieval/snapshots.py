@@ -18,36 +18,23 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from aivax_cli.retrieval import part_building
 from aivax_cli.retrieval.catalogue import Catalogue
-from aivax_cli.retrieval.chroma import BATCH_ROWS, ChromaFailedError, ChromaFolder, ChromaVectors
-from aivax_cli.retrieval.names import chroma_name
+from aivax_cli.retrieval.chroma import ChromaFailedError
+from aivax_cli.retrieval.part_building import PROBES_FOUND as PROBES_FOUND
+from aivax_cli.retrieval.part_building import Built, Job, build, build_apart
+from aivax_cli.retrieval.part_building import stacked as stacked
+from aivax_cli.retrieval.part_building import surely_found as surely_found
 from aivax_cli.retrieval.partition import Part, Run, Standing, capacity, plan
 from aivax_cli.retrieval.reader import LAST_ID, Reader
 from aivax_cli.retrieval.records import Collection
 
-if TYPE_CHECKING:
-    from aivax_cli.retrieval.vectors import Vectors
-
 SNAPSHOTS = "chroma"
 MANIFEST = "manifest.json"
-
-PROBES = 64
-"""Vectors that a new part is asked for before it is used."""
-
-PROBES_FOUND = 0.9
-"""The part of them that it must find. The index is approximate and may miss one; damage loses a third."""
-
-WRITE_ROWS = 1_000
-"""Vectors written at a time. Chroma's lists of as many numbers take 20 MB; twice as many are not faster."""
-
-SAME = 1e-3
-"""A vector asked for itself is found at a cosine of at least 1 less this."""
 
 
 def sync_snapshot(catalogue: Catalogue, collection: Collection, directory: Path) -> str | None:
@@ -117,13 +104,20 @@ class _Making:
         """A new part of the vectors above `after`, of at most `room` vectors, not in use yet."""
         folder = self._new_folder(base)
         try:
-            return self._fill(folder, base, after, up_to, room)
+            job = Job(self._collection.name, folder, base, after, up_to, room)
+            built = self._builder(after, up_to)(self._catalogue, job)
+            return Part(folder.name, after, built.last, built.vectors, _file_sizes(folder))
         except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
             if base is None or not isinstance(error, ChromaFailedError):
                 raise
         # What could not be brought up to date is built from nothing.
         return self._made(None, after, up_to, room)
+
+    def _builder(self, after: int, up_to: int) -> Callable[[Catalogue, Job], Built]:
+        with self._catalogue.reading() as reader:
+            before, every, _ = reader.count_vectors_up_to(self._collection.id, [after, up_to])
+        return build if every - before < part_building.OWN_PROCESS else build_apart
 
     def _new_folder(self, base: Part | None = None) -> Path:
         collection = self._collection
@@ -138,53 +132,6 @@ class _Making:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         return folder
-
-    def _fill(self, folder: Path, base: Part | None, after: int, up_to: int, room: int | None) -> Part:
-        """Writes vectors and removes dead ones, and asks for some."""
-        number = self._collection.id
-        last = after
-        with self._catalogue.reading() as reader:
-            chroma = ChromaFolder(folder, chroma_name(self._collection.name), create=True)
-            try:
-                living = 0
-                if base is not None:
-                    living = self._remove_dead(reader, chroma, base)
-                    last = base.last
-                most = None if room is None else max(0, room - living)
-                for batch in _batches(reader.vectors(number, last, up_to), most):
-                    chroma.upsert([each for each, _ in batch], stacked(blob for _, blob in batch))
-                    last = batch[-1][0]
-            finally:
-                chroma.close()
-            vectors = self._probe(reader, folder, after, last)
-        return Part(folder.name, after, last, vectors, _file_sizes(folder))
-
-    def _remove_dead(self, reader: Reader, chroma: ChromaFolder, base: Part) -> int:
-        """Removes what the catalogue no longer has; says how many are left."""
-        living = reader.vector_ids(self._collection.id, base.after, base.last)
-        if len(living) < base.vectors:
-            dead = sorted(chroma.ids() - living)
-            for start in range(0, len(dead), BATCH_ROWS):
-                chroma.delete(dead[start : start + BATCH_ROWS])
-        return len(living)
-
-    def _probe(self, reader: Reader, folder: Path, after: int, last: int) -> int:
-        """Opens a closed folder as a reader will and asks it for vectors; says how many it must hold.
-
-        Raises ChromaFailedError.
-        """
-        numbers = sorted(reader.vector_ids(self._collection.id, after, last))
-        sample = reader.vectors_by_id(self._collection.id, numbers[:: max(1, len(numbers) // PROBES)])
-        chroma = ChromaFolder(folder, chroma_name(self._collection.name), create=False)
-        try:
-            sure = surely_found(chroma, sample)
-        finally:
-            chroma.close()
-        if sure < PROBES_FOUND * len(sample):
-            raise ChromaFailedError(
-                f"only {sure} of {len(sample)} vectors out of {len(numbers)} could be found"
-            )
-        return len(numbers)
 
     def _use(self, part: Part) -> None:
         """Puts a part in the place of those whose ids it covers."""
@@ -201,12 +148,6 @@ class _Making:
         vectors = sum(part.vectors for part in self._parts)
         with self._catalogue.writing() as writer:
             writer.set_snapshot(self._collection.id, folder.name, last, vectors)
-
-
-def surely_found(chroma: ChromaVectors, sample: Mapping[int, bytes]) -> int:
-    """How many of these vectors an index finds when it is asked for them. Raises ChromaFailedError."""
-    found = chroma.nearest(stacked(sample.values()), 1) if sample else []
-    return sum(any(cosine > 1 - SAME for cosine in hits.values()) for hits in found)
 
 
 def sound_snapshot(collection: Collection, home: Path) -> tuple[Part, ...] | None:
@@ -262,17 +203,3 @@ def _flush(folder: Path) -> None:
         if path.is_file():
             with path.open("rb+") as file:
                 os.fsync(file.fileno())
-
-
-def _batches(rows: Iterator[tuple[int, bytes]], most: int | None) -> Iterator[list[tuple[int, bytes]]]:
-    """The first `most` rows (None: all) in lists of at most `WRITE_ROWS`."""
-    some = islice(rows, most)
-    while batch := list(islice(some, WRITE_ROWS)):
-        yield batch
-
-
-def stacked(blobs: Iterable[bytes]) -> Vectors:
-    """Stored vectors as rows of a matrix."""
-    import numpy as np
-
-    return np.stack([np.frombuffer(blob, dtype="<f4") for blob in blobs]).astype(np.float32)

@@ -11,7 +11,7 @@ from support.knowledge import HashEmbedder, run_ingest, write_files
 
 from aivax_cli.core.errors import KnowledgeError
 from aivax_cli.core.types import RetrievalLimits
-from aivax_cli.retrieval import indexes, partition, snapshots
+from aivax_cli.retrieval import indexes, part_building, partition
 from aivax_cli.retrieval.catalogue import Catalogue
 from aivax_cli.retrieval.search import KnowledgeBase
 
@@ -95,7 +95,7 @@ def test_what_killed_writers_left_is_swept_away(base):
 
 
 def test_an_index_that_does_not_find_its_vectors_is_not_used(base, monkeypatch):
-    monkeypatch.setattr(snapshots, "PROBES_FOUND", 2.0)  # more than can be found
+    monkeypatch.setattr(part_building, "PROBES_FOUND", 2.0)  # more than can be found
     write_files(base, {"docs/new.md": "# New\n\nbrand new\n"})
     assert any("could be found" in warning.reason for warning in run_ingest(base).warnings)
     assert search(base, "auto", "brand new")[0][0] == "docs/new.md"
