@@ -23,6 +23,7 @@ from aivax_cli.steps.answering import answer
 from aivax_cli.steps.plan import Ports, Progress, TurnPlan
 from aivax_cli.steps.routing import route
 from aivax_cli.steps.searching import search
+from aivax_cli.steps.structured import structured_answer
 from aivax_cli.strategy import Strategy, strategy_named
 
 
@@ -48,7 +49,8 @@ async def run_turn(plan: TurnPlan, conversation: Conversation, ports: Ports) -> 
         ) as searching:
             async for event in searching:
                 yield event
-    async with aclosing(answer(plan, strategy, conversation, ports, progress)) as answering:
+    answered = answer if plan.response_schema is None else structured_answer
+    async with aclosing(answered(plan, strategy, conversation, ports, progress)) as answering:
         async for event in answering:
             yield event
     yield Finished(_result(strategy, ports, progress))

@@ -1,4 +1,4 @@
-"""What `response_schema` may hold: a JSON Schema inline or in a file, or a short form; and what is wrong with it.
+"""What `response_schema` may hold, and what is wrong with it: a JSON Schema inline or in a file, or short.
 
 A schema of no declared dialect is one of JSON Schema 2020-12 (https://json-schema.org/draft/2020-12).
 """
@@ -196,7 +196,8 @@ def _against_metaschema(schema: Mapping[str, Any]) -> str | None:
     from jsonschema.validators import Draft202012Validator, validator_for
 
     declared = schema.get("$schema")
-    kind: Any = validator_for(schema, default=None) if isinstance(declared, str) else Draft202012Validator
+    unknown: Any = None
+    kind: Any = validator_for(schema, default=unknown) if isinstance(declared, str) else Draft202012Validator
     if kind is None:
         return f"$schema: '{str(declared)[:_SHOWN]}' is no known dialect; leave it out for 2020-12"
     error = best_match(kind(kind.META_SCHEMA).iter_errors(schema))
@@ -223,7 +224,8 @@ def _endless(schema: Mapping[str, Any]) -> str | None:
 
     kind: Any = validator_for(schema, default=Draft202012Validator)
     try:
-        for probe in ({}, [], "", 0):
+        probes: tuple[object, ...] = ({}, [], "", 0)
+        for probe in probes:
             kind(schema).is_valid(probe)
     except RecursionError:
         return "refers to itself without an end"

@@ -43,10 +43,10 @@ def problems_of(value: JsonValue, schema: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _errors(value: JsonValue, schema: Mapping[str, Any]) -> list[Any]:
-    from jsonschema import FormatChecker
-    from jsonschema.validators import Draft202012Validator, extend, validator_for
+    from jsonschema import FormatChecker, validators
 
-    kind: Any = validator_for(schema, default=Draft202012Validator)
+    kind: Any = validators.validator_for(schema, default=validators.Draft202012Validator)
+    extend: Any = validators.extend
     bounded = extend(kind, {"pattern": _Pattern(time.monotonic() + _PATTERNS_S)})
     found = bounded(schema, format_checker=FormatChecker(FORMATS)).iter_errors(value)
     return sorted(found, key=lambda error: [str(step) for step in error.absolute_path])

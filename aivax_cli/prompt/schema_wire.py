@@ -57,9 +57,9 @@ def _moved(value: Any) -> Any:
     moved = {key: _moved(item) for key, item in value.items()}
     reference = value.get("$ref")
     into_definitions = tuple(f"#/{key}/" for key in _DEFINITIONS)
-    if isinstance(reference, str) and (reference == "#" or reference.startswith("#/")):
-        if not reference.startswith(into_definitions):
-            moved["$ref"] = f"#/properties/{WRAPPED}{reference[1:]}"
+    to_root = isinstance(reference, str) and (reference == "#" or reference.startswith("#/"))
+    if isinstance(reference, str) and to_root and not reference.startswith(into_definitions):
+        moved["$ref"] = f"#/properties/{WRAPPED}{reference[1:]}"
     return moved
 
 

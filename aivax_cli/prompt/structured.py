@@ -37,15 +37,18 @@ class Rejected:
     problems: tuple[str, ...]
 
 
-def judged(text: str, schema: Mapping[str, Any], *, prefill: str = "") -> Accepted | Rejected:
+def judged(
+    text: str, schema: Mapping[str, Any], *, prefill: str = "", whole: bool = True
+) -> Accepted | Rejected:
     """The first value in an answer that holds to the schema, or what is wrong with the likeliest.
 
     Looked for in this order: the whole text, its fenced blocks, the objects and arrays in it, then the
-    same as `json-repair` mends them. `prefill` may be part of the text, or said again by it.
+    same as `json-repair` mends them. `prefill` may be part of the text, or said again by it. A text that is
+    not `whole` is not mended: what would come out might be sound, and yet not all that there was to say.
     """
     likeliest: tuple[str, ...] = ()
     settled = False
-    for candidate in _distinct(_candidates(text, prefill)):
+    for candidate in _distinct(_candidates(text, prefill, mend=whole)):
         for value in _unwrapped(candidate, schema):
             problems = problems_of(value, schema)
             if not problems:
@@ -78,7 +81,7 @@ def _unwrapped(value: JsonValue, schema: Mapping[str, Any]) -> Iterator[JsonValu
     yield value
 
 
-def _candidates(text: str, prefill: str) -> Iterator[JsonValue]:
+def _candidates(text: str, prefill: str, *, mend: bool) -> Iterator[JsonValue]:
     """The values in a text, likeliest first, the same one perhaps several times."""
     spoken = text.rpartition(_THOUGHT)[2].strip().removeprefix("\ufeff")
     texts = [spoken]
@@ -90,7 +93,7 @@ def _candidates(text: str, prefill: str) -> Iterator[JsonValue]:
         yield from _loaded(whole)
     for each in texts:
         yield from _embedded(each)
-    for broken in (*blocks, *texts):
+    for broken in (*blocks, *texts) if mend else ():
         yield from _repaired(broken)
 
 
@@ -177,7 +180,7 @@ def _nothing_in(text: str) -> str:
     return f"it holds no JSON; it begins: {begins}"
 
 
-def _printable(value: Any) -> JsonValue:
+def _printable(value: Any) -> Any:
     """The same without half surrogate pairs, which no UTF-8 can hold."""
     if isinstance(value, str):
         return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import dataclass
 
 from aivax_cli.core.events import Event, FellBack, Retrying, TextDelta, Warned
 from aivax_cli.core.types import (
+    AnswerFormat,
     Conversation,
     Message,
     ModelAdapted,
@@ -33,16 +35,60 @@ async def answer(
     progress: Progress,
 ) -> AsyncGenerator[Event, None]:
     """Tells the answer and the tools that it took; the last model call's end is left in `progress`."""
+    thread = await begun(plan, strategy, conversation, ports, progress)
+    async with aclosing(answer_rounds(thread, plan, ports, progress)) as answering:
+        async for event in answering:
+            yield event
+    if not progress.text.strip():
+        yield Warned(f"{progress.targets[0].label} returned an empty answer")
+
+
+@dataclass(slots=True)
+class Thread:
+    """The messages of a turn's answering calls, which grow with every round, and how they are called with.
+
+    `rounds` is how often tools may still be called.
+    """
+
+    messages: Conversation
+    context: ContextControl
+    tools: tuple[ToolSpec, ...]
+    rounds: int
+    purpose: Purpose
+    answer_format: AnswerFormat | None
+
+
+async def begun(
+    plan: TurnPlan,
+    strategy: Strategy,
+    conversation: Conversation,
+    ports: Ports,
+    progress: Progress,
+    purpose: Purpose = Purpose.ANSWER,
+    answer_format: AnswerFormat | None = None,
+) -> Thread:
+    """The thread before its first call. Raises ToolError when the gateway's tools cannot be had."""
     tools = await _offered(plan, strategy, ports, progress)
-    rounds = _rounds(plan, tools)
     messages = assemble(plan.gateway, plan.instructions, conversation, progress.passages)
     context = ContextControl(plan, messages, ports, progress)
-    for round_number in range(rounds + 1):
-        last = round_number == rounds
+    return Thread(messages, context, tools, _rounds(plan, tools), purpose, answer_format)
+
+
+async def answer_rounds(
+    thread: Thread, plan: TurnPlan, ports: Ports, progress: Progress
+) -> AsyncGenerator[Event, None]:
+    """Calls the model, and the tools that it calls, until it has answered."""
+    tools = thread.tools
+    while True:
+        last = thread.rounds <= 0
+        thread.rounds -= 1
         parameters = plan.parameters | ({"tool_choice": "none"} if tools and last else {})
-        sent = await context.held(messages)
-        call = ModelCall(Purpose.ANSWER, progress.targets[0], sent, parameters, tools)
-        for cut in context.news():
+        messages = thread.messages
+        sent = await thread.context.held(messages)
+        call = ModelCall(
+            thread.purpose, progress.targets[0], sent, parameters, tools, answer_format=thread.answer_format
+        )
+        for cut in thread.context.news():
             yield cut
         spoken_before = progress.text
         async with aclosing(_stream(call, plan.gateway.prefill or "", ports, progress)) as streaming:
@@ -64,9 +110,7 @@ async def answer(
         prefill = messages[-1:] if plan.gateway.prefill and not spoken_before else ()
         before = messages[: len(messages) - len(prefill)]
         asked = Message("assistant", said, tool_calls=end.tool_calls)
-        messages = (*before, asked, *results, *(() if progress.text else prefill))
-    if not progress.text.strip():
-        yield Warned(f"{progress.targets[0].label} returned an empty answer")
+        thread.messages = (*before, asked, *results, *(() if progress.text else prefill))
 
 
 async def _offered(
@@ -108,7 +152,7 @@ async def _stream(
             elif isinstance(item, ModelText) and item.text:
                 if progress.first_token is None:
                     progress.first_token = ports.clock()
-                    apart = prefill
+                apart = apart if progress.text else prefill
                 progress.text += apart + item.text
                 yield TextDelta(apart + item.text)
                 apart = ""
