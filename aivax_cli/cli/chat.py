@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aivax_cli.cli.command import Session
+from aivax_cli.cli.tool_approval import APPROVE_TOOLS_HELP, approver
 from aivax_cli.core.errors import AivaxError
 
 if TYPE_CHECKING:
     from aivax_cli.cli.chat_state import Chat
     from aivax_cli.gateway.workspace import LoadedGateway, Workspace
+    from aivax_cli.tools.offers import Approve
 
 _NEEDED_BY_A_TURN = (
     "aivax_cli.cli.chat_turn",
@@ -53,27 +55,27 @@ def chat(
     plain: Annotated[
         bool, typer.Option("--plain", help="Show answers as raw text, never repainted.")
     ] = False,
+    approve_tools: Annotated[bool, typer.Option("--approve-tools", help=APPROVE_TOOLS_HELP)] = False,
 ) -> None:
     """Talk with a gateway. The history is kept across turns; /help lists what else can be typed.
 
     From a pipe every line is a message, answered in turn.
     """
     import asyncio
-    from dataclasses import replace
 
-    from aivax_cli.gateway.overrides import with_settings
     from aivax_cli.gateway.workspace import find_workspace
 
     workspace = find_workspace(session.directory)
     chosen = workspace.load(gateway) if gateway is not None else workspace.load_only()
     if settings:
-        chosen = replace(chosen, definition=with_settings(chosen.definition, settings))
-    if not asyncio.run(_converse(session, workspace, chosen, markdown=not plain)):
+        chosen = chosen.with_settings(settings)
+    approve = approver(session.screen, approve_all=approve_tools)
+    if not asyncio.run(_converse(session, workspace, chosen, markdown=not plain, approve=approve)):
         raise typer.Exit(1)
 
 
 async def _converse(
-    session: Session, workspace: Workspace, gateway: LoadedGateway, *, markdown: bool
+    session: Session, workspace: Workspace, gateway: LoadedGateway, *, markdown: bool, approve: Approve
 ) -> bool:
     """Holds the conversation; returns whether a script that held it may be content."""
     from aivax_cli.cli.chat_state import Chat
@@ -81,7 +83,8 @@ async def _converse(
     from aivax_cli.wiring import open_gateway
 
     screen = session.screen
-    async with open_gateway(workspace, gateway, on_download=download_progress(screen.note)) as runtime:
+    progress = download_progress(screen.note)
+    async with open_gateway(workspace, gateway, on_download=progress, approve=approve) as runtime:
         chat = Chat(screen, workspace, runtime, session.directory)
         if sys.stdin.isatty() and screen.interactive:
             await _with_person(chat, markdown=markdown)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aivax_cli.core.errors import UsageError, unknown_name
 
@@ -145,7 +145,8 @@ async def _why(chat: Chat, _argument: str) -> Next:
     turn = _last(chat)
     sent = turn.result.sent if turn.result else None
     root = chat.workspace.root
-    for part in reasons(turn.strategy, turn.search_terms, turn.passages, sent, root=root):
+    parts = reasons(turn.strategy, turn.search_terms, turn.passages, sent, root=root, result=turn.result)
+    for part in parts:
         chat.screen.aside.print(part)
     if sent is None:
         chat.screen.note(f"\nthe turn did not come to its end: {turn.stopped}")
@@ -180,7 +181,7 @@ async def _strategy(chat: Chat, argument: str) -> Next:
     name = canonical_strategy(argument)
     if name not in STRATEGIES:
         raise unknown_name("strategy", argument, STRATEGIES, otherwise="")
-    _change(chat, chat.definition, f"knowledge.strategy={name}")
+    _change(chat, f"knowledge.strategy={name}")
     return None
 
 
@@ -188,19 +189,18 @@ async def _model(chat: Chat, argument: str) -> Next:
     if not argument:
         chat.screen.note(chat.model)
         return None
-    # A price that the gateway states is its model's, and no other's.
-    _change(chat, chat.definition.model_copy(update={"pricing": None}), f"model={argument}")
+    _change(chat, f"model={argument}")
     return None
 
 
 async def _set(chat: Chat, argument: str) -> Next:
     if argument:
-        _change(chat, chat.definition, argument)
+        _change(chat, argument)
         return None
     from rich.table import Table
     from rich.text import Text
 
-    from aivax_cli.gateway.overrides import settable_fields
+    from aivax_cli.gateway.settable import settable_fields
 
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 3, 0, 0))
     for field in settable_fields():
@@ -264,7 +264,7 @@ COMMANDS: Mapping[str, Command] = {
 def completions(chat: Chat) -> Mapping[str, Callable[[], Iterable[str]]]:
     """For each command, what may follow it."""
     from aivax_cli.gateway.knowledge import STRATEGIES
-    from aivax_cli.gateway.overrides import settable_fields
+    from aivax_cli.gateway.settable import settable_fields
 
     follow: dict[str, Callable[[], Iterable[str]]] = dict.fromkeys(COMMANDS, tuple)
     follow["strategy"] = lambda: STRATEGIES
@@ -282,10 +282,8 @@ def _known_models(chat: Chat) -> list[str]:
     return [*used, *(f"@{name}/" for name in chat.workspace.providers())]
 
 
-def _change(chat: Chat, definition: Gateway, assignment: str) -> None:
-    from aivax_cli.gateway.overrides import with_settings
-
-    chat.runtime.changed(with_settings(definition, [assignment]))
+def _change(chat: Chat, assignment: str) -> None:
+    chat.runtime.changed(chat.runtime.gateway.with_settings([assignment]).definition)
     field, _, value = assignment.partition("=")
     chat.screen.note(f"{field.strip()} is now {value.strip() or 'as by default'}, for this chat")
 
@@ -294,9 +292,9 @@ def _value(definition: Gateway, field: str) -> str:
     """A field's value as it would be typed; nothing for one that is not set."""
     import yaml
 
-    section, _, name = field.rpartition(".")
-    data = definition.model_dump(mode="json", exclude_none=True)
-    value = (data.get(section) or {}).get(name) if section else data.get(name)
+    value: Any = definition.model_dump(mode="json", exclude_none=True, by_alias=True)
+    for step in field.split("."):
+        value = (value or {}).get(step)
     if value in (None, "", [], {}):
         return ""
     return " ".join(

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aivax_cli.cli.command import Session
+from aivax_cli.cli.tool_approval import APPROVE_TOOLS_HELP, approver
 from aivax_cli.core.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from aivax_cli.core.types import Conversation
     from aivax_cli.gateway.workspace import LoadedGateway, Workspace
+    from aivax_cli.tools.offers import Approve
 
 _NEAR = 0.75
 """How alike a single word and a gateway's name must be for the word to be a slip of the name."""
@@ -41,6 +43,7 @@ def complete(
         typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the gateway for this turn."),
     ] = None,
     cost: Annotated[bool, typer.Option("--cost", help="Show the table of what the turn cost.")] = False,
+    approve_tools: Annotated[bool, typer.Option("--approve-tools", help=APPROVE_TOOLS_HELP)] = False,
 ) -> None:
     """Ask a gateway one question and print the answer.
 
@@ -50,15 +53,15 @@ def complete(
     """
     import asyncio
 
-    from aivax_cli.gateway.overrides import with_settings
     from aivax_cli.gateway.workspace import find_workspace
 
     workspace = find_workspace(session.directory)
     chosen, prompt = _addressed(workspace, gateway, list(words or ()))
     if settings:
-        chosen = chosen.with_definition(with_settings(chosen.definition, settings))
+        chosen = chosen.with_settings(settings)
     conversation = _conversation(prompt, messages)
-    incomplete = asyncio.run(_run(session, workspace, chosen, conversation, cost=cost))
+    approve = approver(session.screen, approve_all=approve_tools)
+    incomplete = asyncio.run(_run(session, workspace, chosen, conversation, cost=cost, approve=approve))
     if incomplete is not None:
         session.screen.warn(f"the answer is incomplete: {incomplete}")
         raise typer.Exit(1)
@@ -104,7 +107,13 @@ def _conversation(prompt: str | None, messages: str | None) -> Conversation:
 
 
 async def _run(
-    session: Session, workspace: Workspace, gateway: LoadedGateway, conversation: Conversation, *, cost: bool
+    session: Session,
+    workspace: Workspace,
+    gateway: LoadedGateway,
+    conversation: Conversation,
+    *,
+    cost: bool,
+    approve: Approve,
 ) -> str | None:
     """Runs the turn and shows it; returns why the answer is incomplete, if it is."""
     from aivax_cli.render.answer_json import turn_object
@@ -113,7 +122,8 @@ async def _run(
     from aivax_cli.wiring import open_gateway
 
     screen = session.screen
-    async with open_gateway(workspace, gateway, on_download=download_progress(screen.note)) as runtime:
+    progress = download_progress(screen.note)
+    async with open_gateway(workspace, gateway, on_download=progress, approve=approve) as runtime:
         result = await show_turn(
             screen,
             runtime.turn(conversation),

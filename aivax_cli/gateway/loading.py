@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -15,16 +13,32 @@ from pydantic import ValidationError
 
 from aivax_cli.core.errors import AivaxError, Fault, unknown_name
 from aivax_cli.gateway.basics import Definition
+from aivax_cli.gateway.check_file import CheckFile
 from aivax_cli.gateway.definition import Gateway
 from aivax_cli.gateway.explain import dotted, explain, shown
+from aivax_cli.gateway.inheriting import inherited, is_base_only, with_bases
 from aivax_cli.gateway.knowledge import Collection
-from aivax_cli.gateway.providers import PROVIDERS, Provider, price_problem, provider_problem, split_model_ref
-from aivax_cli.gateway.schema import SchemaView
-from aivax_cli.gateway.secrets import looks_secret, names_secret, redact
+from aivax_cli.gateway.prefills import prefill_problem
+from aivax_cli.gateway.providers import (
+    PROVIDERS,
+    Provider,
+    price_problem,
+    provider_problem,
+    resolve_model,
+    split_model_ref,
+)
+from aivax_cli.gateway.schema import schema_view
+from aivax_cli.gateway.secrets import looks_secret, redact
+from aivax_cli.gateway.settable import lock_problem
 from aivax_cli.gateway.settings import WorkspaceSettings
-from aivax_cli.gateway.yamltree import FieldPath, SyntaxTrouble, Tree, Trouble, read_tree
+from aivax_cli.gateway.variables import Written, filled
+from aivax_cli.gateway.yamlfile import display as display
+from aivax_cli.gateway.yamlfile import read_text as read_text
+from aivax_cli.gateway.yamlfile import read_yaml
+from aivax_cli.gateway.yamltree import FieldPath, Tree, Trouble
 
-MAX_BYTES = 1_000_000
+_UNFINISHED = frozenset({"missing", "no_level", "rerank_model"})
+"""What is no fault of a base that is not used by itself."""
 
 D = TypeVar("D", bound=Definition)
 
@@ -50,44 +64,75 @@ class Reading(Generic[D]):
 
 @dataclass(frozen=True, slots=True)
 class GatewayReading(Reading[Gateway]):
-    """A gateway file. `instructions` is the text of the system message, whichever field it came from."""
+    """A gateway file. `instructions` is the text of the system message, whichever field it came from.
+
+    `bases` are the files that it extends, the nearest first; `tree` holds what it has from them. `written` is
+    what the files say where a variable was filled in.
+    """
 
     instructions: str | None = None
     instructions_file: Path | None = None
-
-
-def display(path: Path, start: Path) -> str:
-    """A path as messages show it: relative to where the user stands, absolute when that is far away."""
-    relative = Path(os.path.relpath(path, start))
-    return str(path) if relative.parts[:3] == ("..", "..", "..") else relative.as_posix()
+    bases: tuple[Path, ...] = ()
+    written: Written = field(default_factory=dict)
+    start: Path = Path()
 
 
 def read_gateway(
-    file: Path, *, root: Path, start: Path, providers: Mapping[str, Provider] | None
+    file: Path,
+    *,
+    root: Path,
+    start: Path,
+    providers: Mapping[str, Provider] | None,
+    environ: Mapping[str, str] = os.environ,
 ) -> GatewayReading:
     """Reads a gateway. Never raises for what the file holds: that is in `faults`.
 
     `root` bounds `instructions_file`; paths are shown relative to `start`. Without `providers` (because
-    `aivax.yaml` is broken) no provider is called unknown.
+    `aivax.yaml` is broken) no provider is called unknown. A base alone (`_….yaml`) has no definition.
     """
     shown_as = display(file, start)
-    tree, troubles = _read(file)
-    if tree is None:
+    own, troubles = read_yaml(file)
+    if own is None:
         return GatewayReading(file, shown_as, None, None, _faults(shown_as, troubles))
-    definition, problems = _validate(tree, Gateway, "gateway")
-    troubles += problems
-    troubles += _both_instructions(tree)
-    pool = tree.at(("rewrite", "models"))
-    rewriters = [("rewrite", "models", i) for i in range(len(pool) if isinstance(pool, list) else 0)]
-    models: list[FieldPath] = [("model",), ("knowledge", "rerank", "model"), *rewriters]
-    troubles += _unknown_models(tree, providers, models)
+    lineage = with_bases(file, own)
+    tree = lineage.tree
+    unfinished = is_base_only(file) or not lineage.whole
+    definition, written, problems = _validate(tree, Gateway, "gateway", environ, unfinished=unfinished)
+    problems += _both_instructions(tree)
+    problems += _unknown_models(tree, providers, _model_places(tree))
+    problems += _unknown_locks(tree)
+    if definition is not None and providers is not None:
+        problems += _prefill_refused(tree, definition, providers)
     instructions, instructions_path, trouble = _instructions(file, tree, root)
     if trouble:
-        troubles.append(trouble)
-    faults = _faults(shown_as, troubles)
+        problems.append(trouble)
+    found = [(display(place, start), each) for place, each in lineage.troubles]
+    found += [(shown_as, each) for each in troubles]
+    found += [(_shown_file(tree, each.path, shown_as, start), each) for each in problems]
+    faults = _ordered(found, shown_as)
+    sound = None if faults or is_base_only(file) else definition
     return GatewayReading(
-        file, shown_as, None if faults else definition, tree, faults, instructions, instructions_path
+        file, shown_as, sound, tree, faults, instructions, instructions_path, lineage.bases, written, start
     )
+
+
+def inheritance(reading: GatewayReading) -> dict[str, tuple[Path, int]]:
+    """The fields that a gateway has from its bases, dotted, with the place of each."""
+    if reading.tree is None:
+        return {}
+    return {
+        dotted(path): (place.file, reading.tree.line(path))
+        for path, place in inherited(reading.tree).items()
+        if place.file is not None
+    }
+
+
+def stands_at(reading: GatewayReading, name: str) -> str:
+    """Where a top-level field of a gateway stands, as `file:line`; nothing for one that it has not."""
+    if reading.tree is None or (name,) not in reading.tree.places:
+        return ""
+    file = _shown_file(reading.tree, (name,), reading.shown_as, reading.start)
+    return f"{file}:{reading.tree.key_line((name,))}"
 
 
 def read_collection(
@@ -131,84 +176,46 @@ def read_settings(file: Path, *, start: Path) -> Reading[WorkspaceSettings]:
     return Reading(file, reading.shown_as, None, reading.tree, faults) if faults else reading
 
 
-def _plain(file: Path, start: Path, model: type[D], kind: str) -> Reading[D]:
+def read_check_file(file: Path, *, start: Path) -> Reading[CheckFile]:
+    """Reads a file of checks; ids of tests are its own."""
+    reading = _plain(file, start, CheckFile, "checks")
+    if reading.definition is None or reading.tree is None:
+        return reading
+    first: dict[str, int] = {}
+    faults = []
+    for number, test in enumerate(reading.definition.tests):
+        line = reading.tree.line(("tests", number, "id"))
+        if test.id in first:
+            problem = f"'{test.id}' is also the id of the test in line {first[test.id]}"
+            faults.append(Fault(reading.shown_as, line, f"tests[{number}].id", problem))
+        first.setdefault(test.id, line)
+    return Reading(file, reading.shown_as, None, reading.tree, tuple(faults)) if faults else reading
+
+
+def _plain(
+    file: Path, start: Path, model: type[D], kind: str, environ: Mapping[str, str] = os.environ
+) -> Reading[D]:
     shown_as = display(file, start)
-    tree, troubles = _read(file, may_be_empty=kind != "gateway")
+    tree, troubles = read_yaml(file, may_be_empty=True)
     definition = None
     if tree is not None:
-        definition, problems = _validate(tree, model, kind)
+        definition, _, problems = _validate(tree, model, kind, environ)
         troubles += problems
     faults = _faults(shown_as, troubles)
     return Reading(file, shown_as, None if faults else definition, tree, faults)
 
 
-def _read(file: Path, *, may_be_empty: bool = False) -> tuple[Tree | None, list[Trouble]]:
-    """The file's tree with what is wrong in the text; no tree when it cannot be used at all."""
-    text, problem = read_text(file)
-    if text is None:
-        return None, [problem]
+def _validate(
+    tree: Tree, model: type[D], kind: str, environ: Mapping[str, str], *, unfinished: bool = False
+) -> tuple[D | None, Written, list[Trouble]]:
+    """The definition, with variables filled in. Of an `unfinished` one nothing is called missing."""
+    value, written, troubles = filled(tree, kind, environ)
     try:
-        tree = read_tree(text)
-    except SyntaxTrouble as stop:
-        return None, [stop.trouble]
-    if tree.value is None and may_be_empty:
-        return Tree({}, tree.places, tree.troubles), list(tree.troubles)
-    if tree.value is None:
-        fix = "`aivax gateways new NAME` writes one to start from"
-        return None, [Trouble(1, (), f"is empty; {fix}")]
-    if not isinstance(tree.value, dict):
-        found = "a list" if isinstance(tree.value, list) else "a single value"
-        problem = Trouble(tree.line(()), (), f"must be a mapping of fields, 'name: value', not {found}")
-        return None, [problem]
-    return tree, [*tree.troubles, *_secrets(tree)]
-
-
-def read_text(file: Path) -> tuple[str | None, Trouble]:
-    """A file's text, or the trouble that it cannot be read."""
-
-    def trouble(problem: str, line: int = 1) -> tuple[None, Trouble]:
-        return None, Trouble(line, (), problem)
-
-    try:
-        if not file.exists():
-            return trouble("no such file")
-        if not file.is_file():
-            return trouble("is not a file")
-        size = file.stat().st_size
-        if size > MAX_BYTES:
-            return trouble(f"is {size:,} bytes long; at most {MAX_BYTES:,} are read")
-        data = file.read_bytes()
-    except OSError as error:
-        return trouble(f"cannot be read: {(error.strerror or type(error).__name__).lower()}")
-    try:
-        return data.decode("utf-8-sig"), Trouble(1, (), "")
-    except UnicodeDecodeError as error:
-        if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            return trouble("is UTF-16; save it as UTF-8")
-        line = data.count(b"\n", 0, error.start) + 1
-        return trouble(f"is not UTF-8 (byte 0x{data[error.start]:02X}); save it as UTF-8", line)
-
-
-@cache
-def _view(kind: str) -> SchemaView:
-    """Building a schema takes longer than checking a file against it; it never changes."""
-    return SchemaView(kind)
-
-
-def _validate(tree: Tree, model: type[D], kind: str) -> tuple[D | None, list[Trouble]]:
-    try:
-        return model.model_validate(tree.value, strict=True), []
+        return model.model_validate(value, strict=True), written, troubles
     except ValidationError as error:
-        errors = error.errors(include_url=False)
-        return None, explain([e for e in errors if e["type"] != "both_instructions"], tree, _view(kind))
-
-
-def validate_text(text: str) -> tuple[Gateway | None, list[Trouble]]:
-    """A gateway written as YAML, or everything that is wrong in it."""
-    try:
-        return _validate(read_tree(text), Gateway, "gateway")
-    except SyntaxTrouble as stop:
-        return None, [stop.trouble]
+        known = {"both_instructions", *(_UNFINISHED if unfinished else ())}
+        errors = [each for each in error.errors(include_url=False) if each["type"] not in known]
+        return None, written, [*troubles, *explain(errors, tree, schema_view(kind))]
 
 
 def _both_instructions(tree: Tree) -> list[Trouble]:
@@ -219,6 +226,42 @@ def _both_instructions(tree: Tree) -> list[Trouble]:
     first = tree.key_line(("instructions",))
     problem = f"cannot stand beside instructions (line {first}); keep one of the two"
     return [Trouble(tree.key_line(path), path, problem)]
+
+
+def _model_places(tree: Tree) -> list[FieldPath]:
+    """Every place where a gateway may name a model."""
+
+    def items(*path: str) -> list[FieldPath]:
+        found = tree.at(path)
+        return [(*path, i) for i in range(len(found))] if isinstance(found, list) else [path]
+
+    levels: list[FieldPath] = [("routing", role) for role in ("router", "low", "medium", "high")]
+    return [*items("model"), ("knowledge", "rerank", "model"), *items("rewrite", "models"), *levels]
+
+
+def _unknown_locks(tree: Tree) -> list[Trouble]:
+    names = tree.at(("locked",))
+    paths: list[FieldPath] = [("locked", i) for i in range(len(names) if isinstance(names, list) else 0)]
+    return [
+        Trouble(tree.line(path), path, problem)
+        for path in paths
+        if isinstance(name := tree.at(path), str) and name and (problem := lock_problem(name))
+    ]
+
+
+def _prefill_refused(tree: Tree, definition: Gateway, providers: Mapping[str, Provider]) -> list[Trouble]:
+    """The models of a gateway that would not continue its prefill."""
+    if not definition.prefill:
+        return []
+    routing = definition.routing
+    levels = [routing.low, routing.medium, routing.high] if routing else []
+    try:
+        targets = [resolve_model(each, providers) for each in (*definition.models, *levels) if each]
+    except AivaxError:
+        return []  # the model's own fault, which is told where it stands
+    path: FieldPath = ("prefill",)
+    problems = dict.fromkeys(problem for each in targets if (problem := prefill_problem(each)))
+    return [Trouble(tree.key_line(path), path, problem) for problem in problems]
 
 
 def _unknown_models(
@@ -233,7 +276,8 @@ def _unknown_models(
                 if providers is not None and name not in providers:
                     raise unknown_name("provider", name, providers, otherwise="name it in aivax.yaml")
             except AivaxError as error:
-                troubles.append(Trouble(tree.line(path), path, str(error)))
+                problem = _NO_VARIABLE if "${" in reference else str(error)
+                troubles.append(Trouble(tree.line(path), path, problem))
     return troubles
 
 
@@ -248,7 +292,7 @@ def _instructions(file: Path, tree: Tree, root: Path) -> tuple[str | None, Path 
     def trouble(problem: str) -> tuple[None, None, Trouble]:
         return None, None, Trouble(tree.line(field), field, problem)
 
-    path = file.parent / given
+    path = (tree.file(field) or file).parent / given
     try:
         inside = path.resolve().is_relative_to(root.resolve()) and not Path(given).is_absolute()
         present = path.exists()
@@ -274,39 +318,30 @@ def _similar_file(path: Path) -> str:
     return f"; did you mean '{near[0]}'?" if near else ""
 
 
-def _secrets(tree: Tree) -> list[Trouble]:
-    """Literal keys, wherever they stand. The value itself is never repeated."""
-    troubles = []
-    for path, value in tree.scalars():
-        if value is None or isinstance(value, bool):
-            continue
-        text = str(value)
-        named = next((s for s in reversed(path) if isinstance(s, str)), "")
-        if looks_secret(text) or (text and names_secret(named)):
-            troubles.append(Trouble(tree.line(path), path, _instead_of_key(text), alone=True))
-    return troubles
+_NO_VARIABLE = "no variable is filled in here, but in addresses alone; write a mapping with base_url and name"
 
 
-def _instead_of_key(value: str) -> str:
-    if variable := re.fullmatch(r"\$\{?(\w+)\}?", value):
-        return f"keys are never read from YAML, nor are variables filled in; write api_key_env: {variable[1]}"
-    return (
-        "a literal key must not stand in a file that is kept and shared; "
-        "put it in an environment variable and name that in api_key_env, or a command in api_key_command"
-    )
+def _shown_file(tree: Tree, path: FieldPath, shown_as: str, start: Path) -> str:
+    """The file that the line of a trouble counts in."""
+    file = tree.file(path)
+    return display(file, start) if file else shown_as
 
 
 def _faults(shown_as: str, troubles: Iterable[Trouble]) -> tuple[Fault, ...]:
-    """Troubles as faults in the order of the file; of a literal key, only that it is one."""
-    found = list(troubles)
-    settled = {trouble.path for trouble in found if trouble.alone}
-    kept: dict[tuple[int, FieldPath, str], Fault] = {}
-    for trouble in found:
+    """Troubles of one file as faults, in its order."""
+    return _ordered([(shown_as, trouble) for trouble in troubles], shown_as)
+
+
+def _ordered(found: Sequence[tuple[str, Trouble]], first: str) -> tuple[Fault, ...]:
+    """Troubles as faults in the order of their files; of a literal key, only that it is one."""
+    settled = {trouble.path for _, trouble in found if trouble.alone}
+    kept: dict[tuple[str, int, FieldPath, str], Fault] = {}
+    for file, trouble in found:
         if trouble.alone or trouble.path not in settled:
-            field, problem = _one_line(dotted(trouble.path)), _one_line(trouble.problem)
-            fault = Fault(shown_as, trouble.line, field, problem)
-            kept.setdefault((trouble.line, trouble.path, trouble.problem), fault)
-    return tuple(sorted(kept.values(), key=lambda fault: fault.line))
+            name, problem = _one_line(dotted(trouble.path)), _one_line(trouble.problem)
+            fault = Fault(file, trouble.line, name, problem)
+            kept.setdefault((file, trouble.line, trouble.path, trouble.problem), fault)
+    return tuple(sorted(kept.values(), key=lambda fault: (fault.file != first, fault.file, fault.line)))
 
 
 def _one_line(text: str) -> str:

@@ -1,75 +1,150 @@
-"""Changing fields of a gateway for a while: `--set key=value`, `/set`, `/strategy`. Pure."""
+"""Changing fields of a gateway for a while: `--set key=value`, `/set`, a request. Pure.
+
+What a gateway lists under `locked` stays as it is, whoever asks.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from aivax_cli.core.errors import UsageError, unknown_name
-from aivax_cli.gateway.basics import Definition, Pricing
 from aivax_cli.gateway.definition import Gateway
-from aivax_cli.gateway.explain import dotted
-from aivax_cli.gateway.knowledge import Knowledge
-from aivax_cli.gateway.loading import validate_text
-from aivax_cli.gateway.sections import Parameters, Rewrite
+from aivax_cli.gateway.explain import dotted, explain
+from aivax_cli.gateway.schema import schema_view
+from aivax_cli.gateway.settable import (
+    EXTRA_BODY,
+    NOT_FROM_REQUESTS,
+    REQUEST_FIELDS,
+    lock_covers,
+    overlap,
+    sections,
+    settable_fields,
+)
+from aivax_cli.gateway.yamltree import Tree
 
-_SECTIONS: dict[str, type[Definition]] = {
-    "parameters": Parameters,
-    "knowledge": Knowledge,
-    "rewrite": Rewrite,
-    "pricing": Pricing,
-}
-_FIXED = frozenset({"id", "name", "instructions_file"})
-
-
-def settable_fields() -> tuple[str, ...]:
-    """Every field that can be changed, dotted: `model`, `parameters.temperature`, …"""
-    top = [name for name in Gateway.model_fields if name not in _FIXED and name not in _SECTIONS]
-    nested = [f"{section}.{name}" for section, model in _SECTIONS.items() for name in model.model_fields]
-    return (*top, *nested)
+_UNQUOTED_MODEL = re.compile(r"(?<=[\[,\s:])@[^\s,\]}]+")
+_NO_FIELD = "see `aivax schema gateway`"
 
 
-def with_settings(gateway: Gateway, assignments: Iterable[str]) -> Gateway:
+def with_settings(gateway: Gateway, assignments: Iterable[str], *, locked_at: str = "") -> Gateway:
     """The gateway with `field=value` applied, in order; values are read as YAML.
 
-    A field is dotted (`knowledge.top`) or its last part alone where only one field has it (`top`).
-    `field=` alone takes a field back to its default. Raises UsageError or NotFoundError, in one line, for
-    an unknown field or a value that the field refuses.
+    A field is dotted (`knowledge.top`), or its last part alone where only one field of its depth has it
+    (`top`). A whole section is set as a mapping: `budget={usd_per_day: 1}`. `field=` alone takes a field back
+    to its default. `locked_at` says where `locked` stands, for the error. Raises UsageError or NotFoundError,
+    in one line, for an unknown field, a locked one, or a value that the field refuses.
     """
-    data = gateway.model_dump(exclude_unset=True)
+    changes: list[tuple[str, object]] = []
     for assignment in assignments:
         field, equals, text = assignment.partition("=")
         if not equals:
             raise UsageError(f"'{assignment}' sets nothing", fix="write field=value, like temperature=0.2")
-        data = _assigned(data, _path(field.strip()), _value(field, text))
-    changed, troubles = validate_text(yaml.safe_dump(_plain(data), allow_unicode=True, sort_keys=False))
-    if changed is None:
-        first = troubles[0]
-        raise UsageError(f"{dotted(first.path)}: {first.problem}" if first.path else first.problem)
-    return changed
+        name = _full_name(field.strip())
+        changes.append((name, _value(name, text)))
+    return _changed(gateway, changes, locked_at)
 
 
-def _path(field: str) -> Sequence[str]:
+def with_fields(gateway: Gateway, fields: Mapping[str, object], *, locked_at: str = "") -> Gateway:
+    """The gateway with fields changed as a request over the network may: dotted name → JSON value.
+
+    None takes a field back to its default. Raises as `with_settings` does, also for the fields of
+    `settable.NOT_FROM_REQUESTS`, and for a response schema that is not inline: a request names no files.
+    """
+    changes = [(_full_name(field), value) for field, value in fields.items()]
+    for name, value in changes:
+        if any(overlap(name, refused) for refused in NOT_FROM_REQUESTS):
+            raise UsageError(f"{name} cannot be changed by a request", fix="the gateway chooses it")
+        if name == "response_schema" and not isinstance(value, dict | None):
+            raise UsageError("response_schema must be a JSON Schema, written out in the request")
+    return _changed(gateway, changes, locked_at)
+
+
+def request_fields(body: Mapping[str, object]) -> dict[str, object]:
+    """What the body of an OpenAI request asks to be changed, as `with_fields` takes it.
+
+    Fields that are null, or are no parameters, are left out; `model` and `tools` are the caller's to read,
+    under `refuse_locked`. `response_format` becomes a response schema: `json_object` any object, `text` none.
+    Raises UsageError for a `response_format` of another type.
+    """
+    fields: dict[str, object] = {}
+    for name, field in REQUEST_FIELDS.items():
+        value = body.get(name)
+        if value is None or name in ("model", "tools"):
+            continue
+        fields[field] = _schema_of(value) if name == "response_format" else value
+    return fields
+
+
+def refuse_locked(gateway: Gateway, field: str, *, locked_at: str = "", value: object = None) -> None:
+    """Raises UsageError when the gateway locks the field, a part of it, or what it is a part of.
+
+    `value` matters for `parameters.extra_body`, whose fields go over all others on the wire.
+    """
+    for touched in (field, *_on_the_wire(field, value)):
+        for lock in gateway.locked:
+            if lock_covers(lock, touched):
+                where = f" by {locked_at}" if locked_at else ""
+                raise UsageError(f"{touched} is locked{where}", fix=f"leave it, or unlock '{lock}' there")
+
+
+def _changed(gateway: Gateway, changes: Sequence[tuple[str, object]], locked_at: str) -> Gateway:
+    data: dict[str, object] = gateway.model_dump(exclude_unset=True, by_alias=True)
+    named = {name for name, _ in changes}
+    for name, value in changes:
+        refuse_locked(gateway, name, locked_at=locked_at, value=value)
+        data = _assigned(data, name.split("."), value)
+        if name == "model" and not any(overlap(each, "pricing") for each in named):
+            data.pop("pricing", None)  # a price that a gateway states is its model's, and no other's
+        if name == "instructions" and value is not None:
+            data.pop("instructions_file", None)
+    return _validated(_plain(data))
+
+
+def _validated(data: dict[str, object]) -> Gateway:
+    try:
+        return Gateway.model_validate(data, strict=True)
+    except ValidationError as error:
+        tree = Tree(data, {}, ())  # type: ignore[arg-type]
+        first = explain(error.errors(include_url=False), tree, schema_view("gateway"))[0]
+        told = f"{dotted(first.path)}: {first.problem}" if first.path else first.problem
+        raise UsageError(told) from error
+
+
+def _full_name(field: str) -> str:
     known = settable_fields()
-    if field in known or field.startswith("parameters.extra_body."):
-        return field.split(".")
+    if field in known or field in sections() or field.startswith(f"{EXTRA_BODY}."):
+        return field
     short = [name for name in known if name.rpartition(".")[2] == field]
-    if len(short) == 1:
-        return short[0].split(".")
-    if short:
-        raise UsageError(f"'{field}' may mean several fields", fix=f"write one of: {', '.join(short)}")
+    least = min((name.count(".") for name in short), default=0)
+    shallow = [name for name in short if name.count(".") == least]
+    if len(shallow) == 1:
+        return shallow[0]
+    if shallow:
+        raise UsageError(f"'{field}' may mean several fields", fix=f"write one of: {', '.join(shallow)}")
     error = unknown_name("field", field, {*known, *(name.rpartition(".")[2] for name in known)}, otherwise="")
     if error.fix and error.fix.startswith("choose"):
-        raise UsageError(error.message, fix="see `aivax schema gateway`")
+        raise UsageError(error.message, fix=_NO_FIELD)
     raise error
 
 
 def _value(field: str, text: str) -> object:
-    """What was typed, as YAML where it is meant to be: `@openai/x` and `Note: be brief` are text."""
+    """What was typed, as YAML where it is meant to be: `@openai/x` and `Note: be brief` are text.
+
+    In a field that takes nothing but text, only quotes mean anything: a prefill may be `{` or `yes`.
+    """
     bare = text.strip()
+    quoted = len(bare) > 1 and bare[0] in "\"'" and bare[-1] == bare[0]
+    if bare and not quoted and schema_view("gateway").is_text(tuple(field.split("."))):
+        return bare
     structured = bare.startswith(("[", "{", '"', "'"))
+    if structured:
+        bare = _UNQUOTED_MODEL.sub(lambda found: f'"{found[0]}"', bare)
     try:
         value = yaml.safe_load(bare) if bare else None
     except yaml.YAMLError as error:
@@ -89,9 +164,37 @@ def _assigned(data: dict[str, object], path: Sequence[str], value: object) -> di
     return {key: kept for key, kept in changed.items() if kept is not None and kept != {}}
 
 
-def _plain(value: object) -> object:
-    """Values as YAML can write them."""
-    if isinstance(value, dict):
+def _on_the_wire(field: str, value: object) -> list[str]:
+    """The fields that a change of `parameters.extra_body` overrides beside itself."""
+    if field.startswith(f"{EXTRA_BODY}."):
+        names = [field.removeprefix(f"{EXTRA_BODY}.").partition(".")[0]]
+    elif field == EXTRA_BODY and isinstance(value, Mapping):
+        names = [str(name) for name in value]
+    elif field == "parameters" and isinstance(value, Mapping):
+        return _on_the_wire(EXTRA_BODY, value.get("extra_body"))
+    else:
+        return []
+    return [REQUEST_FIELDS[name] for name in names if name in REQUEST_FIELDS]
+
+
+def _schema_of(response_format: object) -> object:
+    """The response schema that OpenAI's `response_format` asks for."""
+    kind = response_format.get("type") if isinstance(response_format, Mapping) else None
+    if kind == "text":
+        return None
+    if kind == "json_object":
+        return {"type": "object"}
+    given = response_format.get("json_schema") if isinstance(response_format, Mapping) else None
+    if kind == "json_schema" and isinstance(given, Mapping) and isinstance(given.get("schema"), Mapping):
+        return dict(given["schema"])
+    raise UsageError(
+        "response_format must be of type text, json_object, or json_schema with json_schema.schema"
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Values as the definitions take them: lists, and numbers that are no Decimal."""
+    if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]

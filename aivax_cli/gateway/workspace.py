@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from aivax_cli.core.errors import DefinitionError, Fault, UsageError, unknown_name
 from aivax_cli.gateway.definition import Gateway
 from aivax_cli.gateway.explain import shown
+from aivax_cli.gateway.inheriting import is_base_only
 from aivax_cli.gateway.knowledge import Collection
 from aivax_cli.gateway.loading import (
     GatewayReading,
-    display,
+    inheritance,
     read_collection,
     read_gateway,
     read_settings,
+    stands_at,
 )
+from aivax_cli.gateway.overrides import refuse_locked, with_fields, with_settings
 from aivax_cli.gateway.providers import Provider, merge_providers
 from aivax_cli.gateway.settings import WorkspaceSettings
+from aivax_cli.gateway.yamlfile import display
+from aivax_cli.gateway.yamltree import FieldPath
 
 SETTINGS_FILE = "aivax.yaml"
 _ENDINGS = (".yaml", ".yml")
@@ -28,12 +33,39 @@ _MAKE_ONE = "`aivax gateways new NAME` makes one"
 
 @dataclass(frozen=True, slots=True)
 class LoadedGateway:
-    """A sound gateway. `instructions` is the system message, `instructions_file` the file it came from."""
+    """A sound gateway. `instructions` is the system message, `instructions_file` the file it came from.
+
+    `bases` are the files it extends, the nearest first, and `inherited` the place in them of each field that
+    it has from there. `locked_at` is where its `locked` stands, as `file:line`. `written` is what its file
+    says wherever a variable was filled in.
+    """
 
     definition: Gateway
     file: Path
     instructions: str | None
     instructions_file: Path | None = None
+    bases: tuple[Path, ...] = ()
+    inherited: Mapping[str, tuple[Path, int]] = field(default_factory=dict)
+    locked_at: str = ""
+    written: Mapping[FieldPath, str] = field(default_factory=dict)
+
+    def folder_of(self, name: str) -> Path:
+        """The folder that a file name in this field (dotted) is relative to: its gateway's, or its base's."""
+        file, _ = self.inherited.get(name, (self.file, 0))
+        return file.parent
+
+    def with_settings(self, assignments: Iterable[str]) -> LoadedGateway:
+        """`--set` and `/set`; raises as `overrides.with_settings` does."""
+        changed = with_settings(self.definition, assignments, locked_at=self.locked_at)
+        return self.with_definition(changed)
+
+    def with_request(self, fields: Mapping[str, object]) -> LoadedGateway:
+        """What a request over the network changes; raises as `overrides.with_fields` does."""
+        return self.with_definition(with_fields(self.definition, fields, locked_at=self.locked_at))
+
+    def refuse_locked(self, name: str) -> None:
+        """Raises UsageError when the field is locked: for what is overridden otherwise than by a setting."""
+        refuse_locked(self.definition, name, locked_at=self.locked_at)
 
     def with_definition(self, definition: Gateway) -> LoadedGateway:
         """The gateway with fields changed for a while; instructions set this way win over the file's."""
@@ -83,8 +115,12 @@ class Workspace:
         return display(path, self.start or self.root)
 
     def gateway_files(self) -> list[Path]:
-        """Every gateway file, sound or not, by name."""
-        return definition_files(self.gateways_dir)
+        """Every gateway file, sound or not, by name; `_….yaml` is none, but there to be extended."""
+        return [file for file in definition_files(self.gateways_dir) if not is_base_only(file)]
+
+    def base_files(self) -> list[Path]:
+        """The files that are there to be extended and nothing else, by name."""
+        return [file for file in definition_files(self.gateways_dir) if is_base_only(file)]
 
     def collection_files(self) -> list[Path]:
         """Every collection definition, sound or not, by name."""
@@ -161,7 +197,7 @@ class Workspace:
     def every_file(self) -> list[Path]:
         """Every definition file of the workspace."""
         settings = [self.settings_file] if self.settings_file.exists() else []
-        return [*settings, *self.gateway_files(), *self.collection_files()]
+        return [*settings, *self.gateway_files(), *self.base_files(), *self.collection_files()]
 
     def validate_all(self, files: Sequence[Path] | None = None) -> list[Fault]:
         """Every fault of these files, of the whole workspace by default; none means that all are sound.
@@ -185,7 +221,8 @@ class Workspace:
         for file, fault in _shared_names(list(gateways.values())):
             if file.resolve() in found:
                 found[file.resolve()].append(fault)
-        return [fault for each in found.values() for fault in sorted(each, key=lambda fault: fault.line)]
+        told = [fault for each in found.values() for fault in sorted(each, key=lambda fault: fault.line)]
+        return list(dict.fromkeys(told))  # a base's faults are those of every gateway that extends it
 
     def _read(self, file: Path, providers: dict[str, Provider] | None) -> GatewayReading:
         root = self.root if file.resolve().is_relative_to(self.root.resolve()) else file.parent
@@ -236,19 +273,28 @@ def _names(reading: GatewayReading) -> set[str]:
 def _sound(reading: GatewayReading) -> LoadedGateway:
     if reading.definition is None:
         raise DefinitionError(reading.faults)
-    return LoadedGateway(reading.definition, reading.file, reading.instructions, reading.instructions_file)
+    return LoadedGateway(
+        reading.definition,
+        reading.file,
+        reading.instructions,
+        reading.instructions_file,
+        reading.bases,
+        inheritance(reading),
+        stands_at(reading, "locked"),
+        reading.written,
+    )
 
 
 def _shared_names(readings: Sequence[GatewayReading]) -> Iterator[tuple[Path, Fault]]:
     """The faults of gateways that share an id or a name, each with its file: it names the others."""
-    for field in ("name", "id"):
+    for name in ("name", "id"):
         holders: dict[str, list[GatewayReading]] = defaultdict(list)
         for reading in readings:
-            if claimed := reading.claim(field):
+            if claimed := reading.claim(name):
                 holders[claimed].append(reading)
         for claimed, sharing in holders.items():
             for reading in sharing if len(sharing) > 1 else ():
                 others = ", ".join(other.shown_as for other in sharing if other is not reading)
-                line = reading.tree.line((field,)) if reading.tree else 1
-                problem = f"{shown(claimed)} is also the {field} of {others}; every gateway has its own"
-                yield reading.file, Fault(reading.shown_as, line, field, problem)
+                line = reading.tree.line((name,)) if reading.tree else 1
+                problem = f"{shown(claimed)} is also the {name} of {others}; every gateway has its own"
+                yield reading.file, Fault(reading.shown_as, line, name, problem)

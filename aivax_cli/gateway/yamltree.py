@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -41,11 +42,15 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a value stands. `written` is a plain scalar as it was typed, None when quoted or no scalar."""
+    """Where a value stands. `written` is a plain scalar as it was typed, None when quoted or no scalar.
+
+    `file` is another file than the one that was read, from which the value was inherited.
+    """
 
     key_line: int
     value_line: int
     written: str | None
+    file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +63,16 @@ class Tree:
 
     def line(self, path: FieldPath) -> int:
         """The line to send a person to: a scalar's own, else its key's; of what is absent, its parent's."""
-        while path and path not in self.places:
-            path = path[:-1]
+        path = self._nearest(path)
         place = self.places.get(path)
         if place is None:
             return 1
         return place.value_line if self._is_scalar(path) else place.key_line
+
+    def file(self, path: FieldPath) -> Path | None:
+        """The file that `line` counts in, None for the one that was read."""
+        place = self.places.get(self._nearest(path))
+        return place.file if place else None
 
     def key_line(self, path: FieldPath) -> int:
         """The line of the key itself."""
@@ -85,6 +94,11 @@ class Tree:
         for path in self.places:
             if self._is_scalar(path):
                 yield path, self.at(path)
+
+    def _nearest(self, path: FieldPath) -> FieldPath:
+        while path and path not in self.places:
+            path = path[:-1]
+        return path
 
     def _is_scalar(self, path: FieldPath) -> bool:
         return not isinstance(self.at(path), (list, dict))

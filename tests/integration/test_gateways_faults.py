@@ -220,7 +220,10 @@ WRONG = {
     ),
     "a number as model": (
         f"id: {ID}\nname: a\nmodel: 5\n",
-        ["3: model: must be '@provider/name' in quotes, or a mapping with base_url and name"],
+        [
+            "3: model: must be '@provider/name' in quotes, a mapping with base_url and name, "
+            "or a list of such"
+        ],
     ),
     "an endpoint with faults": (
         f"id: {ID}\nname: a\nmodel:\n  base_url: localhost:8000\n  nam: x\n",
@@ -309,7 +312,7 @@ WRONG = {
     "a variable that YAML would not fill in": (
         HEAD + "api_key: ${OPENAI_API_KEY}\n",
         [
-            "4: api_key: keys are never read from YAML, nor are variables filled in; "
+            "4: api_key: keys are never read from YAML, and variables are filled into addresses alone; "
             "write api_key_env: OPENAI_API_KEY"
         ],
     ),

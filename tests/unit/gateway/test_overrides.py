@@ -6,7 +6,8 @@ import pytest
 
 from aivax_cli.core.errors import AivaxError
 from aivax_cli.gateway.definition import Gateway
-from aivax_cli.gateway.overrides import settable_fields, with_settings
+from aivax_cli.gateway.overrides import with_settings
+from aivax_cli.gateway.settable import settable_fields
 
 GATEWAY = Gateway.model_validate(
     {
