@@ -36,10 +36,11 @@ from aivax_cli.retrieval.chroma_server import (
     UnsoundError,
 )
 from aivax_cli.retrieval.names import server_name
+from aivax_cli.retrieval.part_building import PROBES_FOUND, stacked, surely_found
 from aivax_cli.retrieval.reader import Reader
 from aivax_cli.retrieval.records import Collection
 from aivax_cli.retrieval.served_journal import Journal
-from aivax_cli.retrieval.snapshots import PROBES_FOUND, SNAPSHOTS, stacked, surely_found, sweep
+from aivax_cli.retrieval.snapshots import SNAPSHOTS, sweep
 
 PROBES = 64
 """Vectors that a server is asked for after it was written to."""

@@ -12,13 +12,16 @@ import time
 from pathlib import Path
 
 import pytest
-from support.knowledge import HashEmbedder, run_ingest, write_files
+from support.knowledge import HashEmbedder, open_knowledge, run_ingest, server_address, write_files
 
 from aivax_cli.core.errors import IngestError, KnowledgeError, NotFoundError
 from aivax_cli.core.types import RetrievalLimits
 from aivax_cli.ingest.progress import Progress
+from aivax_cli.retrieval.chroma_server import ChromaServer
 from aivax_cli.retrieval.management import list_collections, remove_collection, show_collection
-from aivax_cli.retrieval.search import KnowledgeBase
+from aivax_cli.retrieval.served_journal import Journal
+
+pytestmark = pytest.mark.usefixtures("vector_store")
 
 ANY = RetrievalLimits(min_score=0.0)
 OLD_NS = 1_500_000_000_000_000_000
@@ -36,11 +39,20 @@ def base(tmp_path: Path) -> Path:
     )
 
 
-def search(base: Path, question: str, collection: str = "kb") -> list[str]:
-    knowledge = KnowledgeBase(base / ".aivax", HashEmbedder())
+def search(base: Path, question: str, collection: str = "kb", vector_index: str | None = None) -> list[str]:
+    knowledge = open_knowledge(base, vector_index=vector_index)
     passages = knowledge.search([collection], [question], ANY).passages
     knowledge.close()
     return [passage.source.document for passage in passages]
+
+
+def indexes_of(base: Path) -> list[str]:
+    """The folders of Chroma's, or what the workspace has on a server."""
+    address = server_address()
+    if address is None:
+        return [folder.name for folder in (base / ".aivax/chroma").iterdir()]
+    server = ChromaServer(address, wait_s=10)
+    return [name for name in Journal(base / ".aivax", address).made() if server.open(name) is not None]
 
 
 def texts(embedder: HashEmbedder) -> list[str]:
@@ -57,7 +69,7 @@ def test_a_folder_becomes_searchable(base):
 
 def test_passages_know_their_place(base):
     run_ingest(base)
-    knowledge = KnowledgeBase(base / ".aivax", HashEmbedder())
+    knowledge = open_knowledge(base)
     best = knowledge.search(["kb"], ["cats sleep"], ANY).passages[0]
     assert (best.source.collection, best.source.place, best.rank) == ("kb", "docs/b.md:1-3", 1)
     assert "Cats" in best.source.heading
@@ -198,7 +210,7 @@ def test_reindex_takes_another_embedder(base):
     run_ingest(base)
     other = HashEmbedder("hash/2", dimension=32)
     assert run_ingest(base, embedder=other, reindex=True).chunks_embedded == 3
-    knowledge = KnowledgeBase(base / ".aivax", other, vector_index="chroma")
+    knowledge = open_knowledge(base, other)
     assert knowledge.search(["kb"], ["cats sleep"], ANY).passages[0].source.document == "docs/b.md"
 
 
@@ -211,7 +223,7 @@ def test_documents_are_found_by_words_before_they_have_vectors(base):
 
     with pytest.raises(KeyboardInterrupt):
         run_ingest(base, embedder=Stopped())
-    assert search(base, "cats sleep")[0] == "docs/b.md"
+    assert search(base, "cats sleep", vector_index="exact")[0] == "docs/b.md"
     summary = run_ingest(base)
     assert (summary.unchanged, summary.chunks_embedded) == (3, 3)
 
@@ -245,7 +257,7 @@ def test_the_second_writer_waits_and_is_told_for_whom(base):
     )
     second.start()
     time.sleep(0.2)
-    assert search(base, "cats sleep")[0] == "docs/b.md"  # readers wait for nobody
+    assert search(base, "cats sleep", vector_index="exact")[0] == "docs/b.md"  # readers wait for nobody
     go_on.set()
     first.join(30)
     second.join(30)
@@ -264,7 +276,7 @@ def test_two_processes_at_once_lose_nothing(base):
     assert [process.wait(60) for process in processes] == [0, 0]
     (summary,) = list_collections(base / ".aivax")
     assert (summary.documents, summary.chunks, summary.pending_documents) == (33, 33, 0)
-    knowledge = KnowledgeBase(base / ".aivax", HashEmbedder(), vector_index="chroma")
+    knowledge = open_knowledge(base)
     for number in range(30):
         (best, *_) = knowledge.search(["kb"], [f"number{number}"], ANY).passages
         assert best.source.document == f"docs/{number}.md"
@@ -315,9 +327,9 @@ def test_a_folder_that_may_not_be_written_is_an_error(base):
 def test_a_removed_collection_leaves_nothing_behind(base):
     run_ingest(base)
     run_ingest(base, collection="other")
-    assert remove_collection(base / ".aivax", "kb").documents == 3
+    assert remove_collection(base / ".aivax", "kb", server=server_address()).documents == 3
     assert [collection.name for collection in list_collections(base / ".aivax")] == ["other"]
-    assert len(list((base / ".aivax/chroma").iterdir())) == 1
+    assert len(indexes_of(base)) == 1
     with pytest.raises(NotFoundError):
         remove_collection(base / ".aivax", "kb")
     assert search(base, "cats sleep", "other")[0] == "docs/b.md"

@@ -9,12 +9,14 @@ import threading
 from pathlib import Path
 
 import pytest
-from support.knowledge import HashEmbedder, run_ingest, write_files
+from support.knowledge import HashEmbedder, open_knowledge, run_ingest, write_files
 
 from aivax_cli.core.errors import KnowledgeError, NotFoundError
 from aivax_cli.core.types import FREE, EmbeddingUse, Passage, RetrievalLimits
 from aivax_cli.retrieval.catalogue import Catalogue
-from aivax_cli.retrieval.search import CollectionSearch, KnowledgeBase
+from aivax_cli.retrieval.search import CollectionSearch
+
+pytestmark = pytest.mark.usefixtures("vector_store")
 
 ANY = RetrievalLimits(min_score=0.0)
 INGEST = """
@@ -42,7 +44,7 @@ def base(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def knowledge(base: Path):
-    knowledge = KnowledgeBase(base / ".aivax", HashEmbedder())
+    knowledge = open_knowledge(base)
     yield knowledge
     knowledge.close()
 
@@ -138,12 +140,12 @@ def test_an_unknown_collection_suggests_the_nearest_and_the_command(base, knowle
 
 def test_a_workspace_without_knowledge_says_how_to_get_some(tmp_path):
     with pytest.raises(KnowledgeError, match="aivax ingest"):
-        KnowledgeBase(tmp_path / ".aivax", HashEmbedder()).search(["kb"], ["cats"], ANY)
+        open_knowledge(tmp_path).search(["kb"], ["cats"], ANY)
 
 
 def test_another_embedders_collection_is_refused(base):
     with pytest.raises(KnowledgeError, match=r"aivax ingest docs --collection kb --reindex"):
-        KnowledgeBase(base / ".aivax", HashEmbedder("hash/2")).search(["kb"], ["cats"], ANY)
+        open_knowledge(base, HashEmbedder("hash/2")).search(["kb"], ["cats"], ANY)
 
 
 def test_collections_are_searched_together(base, knowledge):
@@ -160,20 +162,22 @@ def test_the_same_collection_twice_is_once(knowledge):
     assert len(names(passages)) == len(set(names(passages)))
 
 
-@pytest.mark.parametrize("index", ["exact", "chroma"])
-def test_an_open_reader_sees_what_another_process_writes(base, index):
-    knowledge = KnowledgeBase(base / ".aivax", HashEmbedder(), vector_index=index)
+def test_an_open_reader_sees_what_another_process_writes(base):
+    readers = [open_knowledge(base, vector_index=index) for index in ("exact", "chroma")]
     limits = RetrievalLimits(min_score=0.0, reranker="none")
-    assert names(knowledge.search(["kb"], ["zebras graze"], limits).passages)[0] != "zebra"
+    for knowledge in readers:
+        assert names(knowledge.search(["kb"], ["zebras graze"], limits).passages)[0] != "zebra"
     for round_ in range(3):
         write_files(base, {f"docs/zebra{round_}.md": f"# zebra{round_}\n\nZebras graze in round{round_}.\n"})
+        if round_ == 2:
+            (base / "docs/zebra0.md").unlink()
         subprocess.run([sys.executable, "-c", INGEST, str(base)], cwd=Path(__file__).parents[1], check=True)
-        found = knowledge.search(["kb"], [f"zebras graze in round{round_}"], limits).passages
-        assert names(found)[0] == f"zebra{round_}"
-    (base / "docs/zebra0.md").unlink()
-    subprocess.run([sys.executable, "-c", INGEST, str(base)], cwd=Path(__file__).parents[1], check=True)
-    assert "zebra0" not in names(knowledge.search(["kb"], ["zebras graze in round0"], limits).passages)
-    knowledge.close()
+        for knowledge in readers:
+            found = knowledge.search(["kb"], [f"zebras graze in round{round_}"], limits).passages
+            assert names(found)[0] == f"zebra{round_}"
+    for knowledge in readers:
+        assert "zebra0" not in names(knowledge.search(["kb"], ["zebras graze in round0"], limits).passages)
+        knowledge.close()
 
 
 def test_threads_share_a_knowledge_base_while_it_is_written(base, knowledge):

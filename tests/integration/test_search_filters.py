@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.in_process import aivax_here
-from support.knowledge import HashEmbedder, run_ingest, write_files
+from support.knowledge import open_knowledge, run_ingest, write_files
 
 from aivax_cli.core.types import Passage, RetrievalLimits
 from aivax_cli.retrieval import filtering
@@ -25,6 +25,9 @@ RECORDS = [
 ]
 
 
+pytestmark = pytest.mark.usefixtures("vector_store")
+
+
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
     lines = "".join(json.dumps(record) + "\n" for record in RECORDS)
@@ -36,7 +39,7 @@ def base(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def knowledge(base: Path):
-    knowledge = KnowledgeBase(base / ".aivax", HashEmbedder())
+    knowledge = open_knowledge(base)
     yield knowledge
     knowledge.close()
 

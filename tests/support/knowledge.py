@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
@@ -9,10 +10,18 @@ from pathlib import Path
 
 import numpy as np  # noqa: TID253 - tests of vectors need it in every function
 
+from aivax_cli.core.types import Retrieval
+from aivax_cli.ingest.repair import Repair, repair
 from aivax_cli.ingest.run import IngestRequest, ingest
+from aivax_cli.retrieval.chroma_server import ServerAddress
 from aivax_cli.retrieval.embedding.base import Embedded
+from aivax_cli.retrieval.search import KnowledgeBase
 
 DIMENSION = 64
+
+# The fixture `vector_store` sets them, also for processes that a test starts.
+STORE_VARIABLE = "AIVAX_TEST_STORE"
+INDEX_VARIABLE = "AIVAX_TEST_INDEX"
 
 
 class HashEmbedder:
@@ -61,8 +70,38 @@ def write_files(folder: Path, files: dict[str, str]) -> Path:
     return folder
 
 
+def server_address() -> ServerAddress | None:
+    """The Chroma server of this test; None when vectors are indexed in folders."""
+    url = os.environ.get(STORE_VARIABLE)
+    return ServerAddress(url) if url else None
+
+
 def run_ingest(base: Path, *paths: str, collection: str = "kb", embedder: HashEmbedder | None = None, **more):
     """Ingests paths below `base` into its `.aivax`, and gives the summary."""
     options = {key: more.pop(key) for key in ("on_progress", "on_wait", "wait_s", "server") if key in more}
+    options.setdefault("server", server_address())
     request = IngestRequest(tuple(base / path for path in paths or ("docs",)), collection, base, **more)
     return ingest(request, base / ".aivax", embedder or HashEmbedder(), **options)
+
+
+def run_repair(base: Path, embedder: HashEmbedder | None = None, collection: str = "kb") -> Repair:
+    """Repairs a collection in `base`'s `.aivax`."""
+    return repair(base / ".aivax", collection, embedder or HashEmbedder(), server=server_address())
+
+
+class _Strict(KnowledgeBase):
+    """Fails where a user would be warned: an index that was passed over does not pass for one that works."""
+
+    def search(self, *arguments, **options) -> Retrieval:
+        found = super().search(*arguments, **options)
+        assert found.problems == ()
+        return found
+
+
+def open_knowledge(
+    base: Path, embedder: HashEmbedder | None = None, vector_index: str | None = None, strict: bool = True
+) -> KnowledgeBase:
+    """What was ingested into `base`'s `.aivax`, for searching."""
+    index = vector_index or os.environ.get(INDEX_VARIABLE, "auto")
+    kind = _Strict if strict else KnowledgeBase
+    return kind(base / ".aivax", embedder or HashEmbedder(), vector_index=index, server=server_address())
