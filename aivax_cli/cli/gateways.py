@@ -15,7 +15,6 @@ from aivax_cli.core.errors import AivaxError, Fault, UsageError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from aivax_cli.core.types import ModelTarget
     from aivax_cli.gateway.loading import GatewayReading
     from aivax_cli.gateway.workspace import Workspace
 
@@ -52,16 +51,17 @@ def show(
 ) -> None:
     """Print a gateway with every default filled in.
 
-    Says where its instructions come from and which endpoint it calls.
+    Says where its instructions come from and which models it calls, in which order.
     """
-    from aivax_cli.gateway.providers import resolve_models
+    from aivax_cli.cli.gateway_models import model_lines, models_record
     from aivax_cli.gateway.workspace import find_workspace
     from aivax_cli.gateway.writing import resolved, to_yaml
+    from aivax_cli.wiring import plan_turn
 
     workspace = find_workspace(session.directory)
     loaded = workspace.load(gateway)
     definition = resolved(loaded)
-    target = resolve_models(loaded.definition, workspace.providers())[0]
+    plan = plan_turn(loaded, workspace)
     source = loaded.instructions_file or (loaded.file if loaded.instructions else None)
     instructions_from = workspace.shown(source) if source else None
     if session.screen.json_output:
@@ -70,7 +70,7 @@ def show(
                 "file": workspace.shown(loaded.file),
                 "slug": loaded.definition.slug,
                 "instructions_from": instructions_from,
-                "endpoint": _endpoint(target),
+                **models_record(plan),
                 "definition": definition,
             }
         )
@@ -78,7 +78,8 @@ def show(
     session.screen.write(
         f"# {workspace.shown(loaded.file)}, addressed as {loaded.definition.slug}\n"
         f"# instructions: {instructions_from or 'none'}\n"
-        f"# endpoint: {_endpoint_line(target)}\n" + to_yaml(definition)
+        + "".join(f"# {line}\n" for line in model_lines(plan))
+        + to_yaml(definition)
     )
 
 
@@ -271,23 +272,3 @@ def _table(readings: Sequence[GatewayReading]) -> Table:
         )
         table.add_row(*(Text(cell) for cell in cells))
     return table
-
-
-def _endpoint(target: ModelTarget) -> dict[str, Any]:
-    return {
-        "model": target.name,
-        "base_url": target.base_url or None,
-        "api_key_env": target.api_key_env,
-        "api_key_command": target.api_key_command,
-        "free": target.free,
-    }
-
-
-def _endpoint_line(target: ModelTarget) -> str:
-    if not target.base_url:
-        return f"{target.name}, the embedded engine"
-    if target.api_key_command:
-        key = f"key from the command {target.api_key_command[0]}"
-    else:
-        key = f"key from {target.api_key_env}" if target.api_key_env else "no key"
-    return f"{target.base_url}, {key}"
