@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from aivax_cli.core.types import ModelAdapted, ModelCall
+from aivax_cli.model.answer_formats import simpler_way, way_of
 from aivax_cli.model.wire import Dialect, decode, error_in
 
 OPTIONAL = (
@@ -38,6 +39,9 @@ _CODES = ("unsupported_parameter", "unsupported_value", "unknown_parameter")
 
 def simpler(dialect: Dialect, call: ModelCall, status: int, body: str) -> Dialect | None:
     """The dialect without what the endpoint complains of, or None when it complains of something else."""
+    way = simpler_way(call, way_of(call, dialect.answers), status, body)
+    if way is not None:
+        return replace(dialect, answers=way)
     if status not in (400, 422):
         return None
     if dialect.stream_options and ("stream_options" in body or "include_usage" in body):

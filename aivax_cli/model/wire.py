@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal, DecimalException
 
 from aivax_cli.core.types import Charge, Message, ModelCall, ModelEnd, TokenUsage, ToolSpec
+from aivax_cli.model.answer_formats import Way, way_of, with_format
 from aivax_cli.model.buckets import billed_charges, merged, token_usage
 from aivax_cli.model.tool_calls import ToolCallParts
 
@@ -28,6 +29,7 @@ class Dialect:
     stream_options: bool = True
     max_completion_tokens: bool = True
     without: frozenset[str] = frozenset()
+    answers: Way | None = None
 
 
 OPENAI = Dialect()
@@ -35,6 +37,7 @@ OPENAI = Dialect()
 
 def request_body(call: ModelCall, dialect: Dialect = OPENAI) -> dict[str, object]:
     """The JSON object to POST. Unset (None) parameters are not sent; `extra_body` goes over all, as it is."""
+    call = with_format(call, way_of(call, dialect.answers))
     parameters = {
         name: value
         for name, value in call.parameters.items()
@@ -219,6 +222,10 @@ class AnswerParts:
 
 def _message(message: Message) -> dict[str, object]:
     wire: dict[str, object] = {"role": message.role, "content": message.content}
+    if message.images:
+        text = [{"type": "text", "text": message.content}] if message.content else []
+        pictures = [{"type": "image_url", "image_url": {"url": image.url}} for image in message.images]
+        wire["content"] = [*text, *pictures]
     if message.tool_calls:
         wire["content"] = message.content or None
         wire["tool_calls"] = [

@@ -1,0 +1,86 @@
+"""How an endpoint is asked for JSON: by the field `response_format`, in words, or both. Pure.
+
+Sources: OpenAI's guide to structured outputs; the documentation of each endpoint's compatible interface.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final, Literal
+
+from aivax_cli.core.types import AnswerFormat, Conversation, JsonValue, Message, ModelCall
+
+Way = Literal["strict", "schema", "object", "words"]
+"""`strict`: by a schema that the endpoint guarantees. `schema`: by one that it follows. `object`: as any JSON
+object, the schema in words. `words`: in words alone."""
+
+_WAYS: Final[tuple[Way, ...]] = ("strict", "schema", "object", "words")
+
+FIRST_WAYS: Final[Mapping[str, Way]] = {
+    # Ignores the field: https://docs.claude.com/en/api/openai-sdk
+    "anthropic": "words",
+    # Knows json_object alone: https://api-docs.deepseek.com/guides/json_mode
+    "deepseek": "object",
+}
+"""By provider, where it is not `strict`."""
+
+_SHOWN_TO_THE_MODEL: Final = frozenset({"openai", "google", "mistral", "openrouter", "aivax"})
+"""Providers that tell the model of the schema themselves, or are as good as their word. Others may only
+constrain what it writes (llama.cpp, Ollama), which goes better when it knows, or pass the field over."""
+
+_COMPLAINT: Final = re.compile(
+    r"response_?format|json_?schema|json_?object|json mode|structured.?output|grammar|invalid schema",
+    re.IGNORECASE,
+)
+
+
+def way_of(call: ModelCall, found: Way | None) -> Way:
+    """How a model is asked, whose endpoint was `found` to take no better way; None: nothing was found yet."""
+    first = _first_way(call)
+    return first if found is None else max(first, found, key=_WAYS.index)
+
+
+def _first_way(call: ModelCall) -> Way:
+    wanted = call.answer_format
+    if wanted is None or wanted.in_words_only:
+        return "words"
+    way = FIRST_WAYS.get(call.target.provider, "strict")
+    return "schema" if way == "strict" and not wanted.strict else way
+
+
+def simpler_way(call: ModelCall, way: Way, status: int, body: str) -> Way | None:
+    """The next way when the endpoint complains of this one, or None when it complains of something else."""
+    if call.answer_format is None or status not in (400, 404, 422, 500, 501) or not _COMPLAINT.search(body):
+        return None
+    return _WAYS[_WAYS.index(way) + 1] if way != "words" else None
+
+
+def with_format(call: ModelCall, way: Way) -> ModelCall:
+    """The call with its answer's format as a parameter, as words in its system message, or as both."""
+    wanted = call.answer_format
+    if wanted is None:
+        return call
+    field = _field(wanted, way)
+    parameters = call.parameters if field is None else {**call.parameters, "response_format": field}
+    enough = way in ("strict", "schema") and call.target.provider in _SHOWN_TO_THE_MODEL
+    messages = call.messages if enough else requested(call.messages, wanted.request)
+    return replace(call, parameters=parameters, messages=messages)
+
+
+def requested(messages: Conversation, request: str) -> Conversation:
+    """The messages with a request at the end of the first system message; one is made where there is none."""
+    if messages and messages[0].role == "system":
+        first = replace(messages[0], content=f"{messages[0].content}\n\n{request}")
+        return (first, *messages[1:])
+    return (Message("system", request), *messages)
+
+
+def _field(wanted: AnswerFormat, way: Way) -> dict[str, JsonValue] | None:
+    if way == "words":
+        return None
+    if way == "object":
+        return {"type": "json_object"}
+    schema: dict[str, JsonValue] = {"name": wanted.name, "schema": wanted.schema}
+    return {"type": "json_schema", "json_schema": schema | ({"strict": True} if way == "strict" else {})}
