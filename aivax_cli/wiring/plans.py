@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from aivax_cli.core.types import Level, ModelTarget
+    from aivax_cli.core.types import JsonValue, Level, ModelTarget
     from aivax_cli.gateway.basics import InlineModel
     from aivax_cli.gateway.workspace import LoadedGateway, Workspace
     from aivax_cli.steps.plan import RoutingPlan, TurnPlan
@@ -24,7 +24,21 @@ def plan_turn(gateway: LoadedGateway, workspace: Workspace) -> TurnPlan:
         rewriters=_rewriters(gateway, workspace),
         reranker=_reranker(gateway, workspace),
         routing=_routing(gateway, workspace),
+        response_schema=_response_schema(gateway, workspace),
     )
+
+
+def _response_schema(gateway: LoadedGateway, workspace: Workspace) -> dict[str, JsonValue] | None:
+    from aivax_cli.core.errors import UsageError
+    from aivax_cli.gateway.response_schema import resolved_schema
+
+    given = gateway.definition.response_schema
+    if given is None:
+        return None
+    try:
+        return resolved_schema(given, gateway.file.parent, workspace.root)
+    except UsageError as error:
+        raise UsageError(f"response_schema: {error.message}", fix=error.fix) from error
 
 
 def _instructions(gateway: LoadedGateway, workspace: Workspace) -> str | None:
