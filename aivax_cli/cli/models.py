@@ -54,6 +54,10 @@ def list_models(
             " `local`.",
         ),
     ] = None,
+    pool: Annotated[
+        str | None,
+        typer.Option("--pool", metavar="GATEWAY", help="How the rewrite models of this gateway stand."),
+    ] = None,
 ) -> None:
     """List models, prices and missing keys; pull local ones.
 
@@ -63,6 +67,11 @@ def list_models(
     from aivax_cli.cli.model_list import local_models, overview, provider_models
 
     screen = session.screen
+    if pool is not None:
+        if which is not None:
+            raise UsageError("--pool and a provider exclude each other", fix="leave one of them out")
+        _show_pool(session, pool)
+        return
     if which is None:
         seen = overview(session.directory, dict(os.environ))
         if screen.json_output:
@@ -230,6 +239,28 @@ def _bars(session: Session) -> Progress:
         TimeRemainingColumn(),
         console=session.screen.aside,
     )
+
+
+def _show_pool(session: Session, gateway: str) -> None:
+    from aivax_cli.cli.model_pool import pool_rows, pool_table
+    from aivax_cli.gateway.workspace import find_workspace
+
+    workspace = find_workspace(session.directory)
+    loaded = workspace.load(gateway)
+    rows = pool_rows(workspace, loaded)
+    margin = loaded.definition.rewrite.price_margin
+    if session.screen.json_output:
+        session.screen.data(
+            {
+                "gateway": loaded.definition.name,
+                "price_margin": margin,
+                "models": [row.record() for row in rows],
+            }
+        )
+        return
+    session.screen.show(pool_table(rows, margin))
+    if not any(row.samples for row in rows):
+        session.screen.note("None has been asked of late: the first question to rewrite begins the standing.")
 
 
 def _show_overview(session: Session, seen: Overview) -> None:
