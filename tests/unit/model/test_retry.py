@@ -74,3 +74,12 @@ def test_an_empty_account_does_not_fill_itself() -> None:
 )
 def test_the_wait_that_is_asked_for_is_read(headers: dict[str, str], expected: float | None) -> None:
     assert retry_after_s(headers, datetime(2026, 11, 21, 12, tzinfo=UTC)) == expected
+
+
+def test_with_another_model_next_one_quick_retry_is_all() -> None:
+    policy = RetryPolicy(wait_jitter_s=0.0).impatient()
+    assert policy.wait_s(TransientModelError("503"), 1) == 0.5
+    assert policy.wait_s(TransientModelError("503"), 2) is None
+    assert policy.wait_s(TransientModelError("429", retry_after_s=1.5), 1) == 1.5
+    assert policy.wait_s(TransientModelError("429", retry_after_s=3.0), 1) is None
+    assert policy.wait_s(TransientModelError("timeout"), 1, took_s=2.5) is None
