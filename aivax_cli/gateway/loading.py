@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from pydantic import ValidationError
 
-from aivax_cli.core.errors import AivaxError, Fault, unknown_name
+from aivax_cli.core.errors import AivaxError, Fault, UsageError, unknown_name
 from aivax_cli.gateway.basics import Definition
 from aivax_cli.gateway.check_file import CheckFile
 from aivax_cli.gateway.definition import Gateway
@@ -27,6 +27,7 @@ from aivax_cli.gateway.providers import (
     resolve_model,
     split_model_ref,
 )
+from aivax_cli.gateway.response_schema import file_schema, names_file, schema_fault
 from aivax_cli.gateway.schema import schema_view
 from aivax_cli.gateway.secrets import looks_secret, redact
 from aivax_cli.gateway.settable import lock_problem
@@ -101,6 +102,7 @@ def read_gateway(
     problems += _both_instructions(tree)
     problems += _unknown_models(tree, providers, _model_places(tree))
     problems += _unknown_locks(tree)
+    problems += _response_schema(file, tree, root)
     if definition is not None and providers is not None:
         problems += _prefill_refused(tree, definition, providers)
     instructions, instructions_path, trouble = _instructions(file, tree, root)
@@ -308,6 +310,23 @@ def _instructions(file: Path, tree: Tree, root: Path) -> tuple[str | None, Path 
     if looks_secret(text):
         return trouble(f"{shown(given)} holds what looks like a key; remove it there")
     return text, path, None
+
+
+def _response_schema(file: Path, tree: Tree, root: Path) -> list[Trouble]:
+    """What is wrong with the JSON Schema, or with the file that holds it."""
+    field: FieldPath = ("response_schema",)
+    value = tree.at(field)
+    if not isinstance(value, (str, dict)) or (isinstance(value, str) and looks_secret(value)):
+        return []
+    if isinstance(value, dict) or not names_file(value):
+        fault = schema_fault(value)
+        path = (*field, *fault.path) if fault else field
+        return [Trouble(tree.line(path), path, fault.problem)] if fault else []
+    try:
+        file_schema(value.strip(), (tree.file(field) or file).parent, root)
+    except UsageError as error:
+        return [Trouble(tree.line(field), field, str(error))]
+    return []
 
 
 def _similar_file(path: Path) -> str:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from aivax_cli.core.errors import UsageError
 from aivax_cli.core.types import JsonValue
 from aivax_cli.gateway.schema_forms import short_form
+from aivax_cli.gateway.yamltree import FieldPath
 
 FILE_ENDINGS: Final = (".json", ".yaml", ".yml")
 MAX_BYTES: Final = 1_000_000
@@ -31,23 +33,44 @@ def names_file(value: str) -> bool:
     return value.strip().lower().endswith(FILE_ENDINGS) and "\n" not in value.strip()
 
 
+@dataclass(frozen=True, slots=True)
+class SchemaFault:
+    """What is wrong with a schema, at the way to it from the schema's root."""
+
+    path: FieldPath
+    problem: str
+
+    def __str__(self) -> str:
+        place = ".".join(map(str, self.path))
+        return f"{place}: {self.problem}" if place else self.problem
+
+
 def schema_problem(value: object) -> str | None:
     """What is wrong with a schema given inline, or with a short form; None when nothing is.
 
     Of a file's name nothing is known here. Uses no network: a schema refers to nothing outside of itself.
     """
+    fault = schema_fault(value)
+    return None if fault is None else str(fault)
+
+
+def schema_fault(value: object) -> SchemaFault | None:
+    """The same with its place."""
     if isinstance(value, str):
-        if names_file(value):
-            return None
-        try:
-            short_form(value)
-        except UsageError as error:
-            like_file = len(value.split()) == 1 and ("." in value or "/" in value)
-            return f"{error}; a schema's file ends in .json or .yaml" if like_file else str(error)
-        return None
+        return None if names_file(value) else _short_form_fault(value)
     if not isinstance(value, Mapping):
-        return "must be a JSON Schema: a mapping"
+        return SchemaFault((), "must be a JSON Schema: a mapping")
     return _outside_of_metaschema(value) or _against_metaschema(value) or _endless(value)
+
+
+def _short_form_fault(text: str) -> SchemaFault | None:
+    try:
+        short_form(text)
+    except UsageError as error:
+        like_file = len(text.split()) == 1 and ("." in text or "/" in text)
+        ending = "; a schema's file ends in .json or .yaml" if like_file else ""
+        return SchemaFault((), f"{error}{ending}")
+    return None
 
 
 def resolved_schema(value: str | Mapping[str, Any], folder: Path, root: Path | None) -> dict[str, JsonValue]:
@@ -110,9 +133,7 @@ def _plain(value: Any) -> Any:
     return json.loads(json.dumps(value, default=str))
 
 
-def subschemas(
-    schema: Any, path: tuple[str, ...] = ()
-) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
+def subschemas(schema: Any, path: FieldPath = ()) -> Iterator[tuple[FieldPath, Mapping[str, Any]]]:
     """Every schema inside of a schema, itself first, with the way there. Data (`enum`, …) is passed over.
 
     Raises UsageError when it is nested beyond all reason.
@@ -121,7 +142,7 @@ def subschemas(
         raise UsageError("is nested beyond all reason")
     if isinstance(schema, (list, tuple)):
         for number, item in enumerate(schema):
-            yield from subschemas(item, (*path, str(number)))
+            yield from subschemas(item, (*path, number))
     if not isinstance(schema, Mapping):
         return
     yield path, schema
@@ -133,36 +154,37 @@ def subschemas(
             yield from subschemas(content, (*path, str(keyword)))
 
 
-def _outside_of_metaschema(schema: Mapping[str, Any]) -> str | None:
+def _outside_of_metaschema(schema: Mapping[str, Any]) -> SchemaFault | None:
     """Whatever a metaschema does not see: references to elsewhere or nowhere, patterns that are none."""
     try:
         for path, each in subschemas(schema):
             for keyword in ("$ref", "$dynamicRef"):
                 if problem := _reference_problem(each.get(keyword), schema):
-                    return _placed((*path, keyword), problem)
-            patterns = each.get("patternProperties")
-            for pattern in (each.get("pattern"), *(patterns if isinstance(patterns, Mapping) else ())):
+                    return SchemaFault((*path, keyword), problem)
+            if problem := _pattern_problem(each.get("pattern")):
+                return SchemaFault((*path, "pattern"), problem)
+            named = each.get("patternProperties")
+            for pattern in named if isinstance(named, Mapping) else ():
                 if problem := _pattern_problem(pattern):
-                    return _placed((*path, "pattern"), problem)
+                    return SchemaFault((*path, "patternProperties", str(pattern)), problem)
     except UsageError as error:
-        return str(error)
+        return SchemaFault((), str(error))
     return None
 
 
 def _reference_problem(reference: object, schema: Mapping[str, Any]) -> str | None:
-    if not isinstance(reference, str):
+    if not isinstance(reference, str) or reference == "#":
         return None
     if not reference.startswith("#"):
         return (
             f"'{reference[:_SHOWN]}' is elsewhere; a schema refers to its own parts alone, like #/$defs/name"
         )
-    if reference.startswith("#/") and not _found(schema, reference[2:].split("/")):
-        return f"'{reference[:_SHOWN]}' is not in the schema"
-    if not reference.startswith("#/") and reference != "#":
-        anchors = {each.get(word) for _, each in subschemas(schema) for word in ("$anchor", "$dynamicAnchor")}
-        if reference[1:] not in anchors:
-            return f"'{reference[:_SHOWN]}' is not in the schema"
-    return None
+    if reference.startswith("#/"):
+        inside = _found(schema, reference[2:].split("/"))
+    else:
+        anchors = ("$anchor", "$dynamicAnchor")
+        inside = any(reference[1:] == each.get(word) for _, each in subschemas(schema) for word in anchors)
+    return None if inside else f"'{reference[:_SHOWN]}' is not in the schema"
 
 
 def _found(value: Any, steps: list[str]) -> bool:
@@ -191,20 +213,17 @@ def _pattern_problem(pattern: object) -> str | None:
     return None
 
 
-def _against_metaschema(schema: Mapping[str, Any]) -> str | None:
+def _against_metaschema(schema: Mapping[str, Any]) -> SchemaFault | None:
     from jsonschema.exceptions import best_match
     from jsonschema.validators import Draft202012Validator, validator_for
 
-    declared = schema.get("$schema")
     unknown: Any = None
-    kind: Any = validator_for(schema, default=unknown) if isinstance(declared, str) else Draft202012Validator
+    kind: Any = validator_for(schema, default=unknown) if "$schema" in schema else Draft202012Validator
     if kind is None:
-        return f"$schema: '{str(declared)[:_SHOWN]}' is no known dialect; leave it out for 2020-12"
+        shown = str(schema["$schema"])[:_SHOWN]
+        return SchemaFault(("$schema",), f"'{shown}' is no known dialect; leave it out for 2020-12")
     error = best_match(kind(kind.META_SCHEMA).iter_errors(schema))
-    if error is None:
-        return None
-    path = tuple(map(str, error.absolute_path))
-    return _placed(path, _said(error)) if path else _said(error)
+    return None if error is None else SchemaFault(tuple(error.absolute_path), _said(error))
 
 
 def _said(error: Any) -> str:
@@ -218,21 +237,17 @@ def _said(error: Any) -> str:
     return " ".join(str(error.message).split())[:_SHOWN]
 
 
-def _endless(schema: Mapping[str, Any]) -> str | None:
+def _endless(schema: Mapping[str, Any]) -> SchemaFault | None:
     """A schema that refers to itself before it looks at anything is never done with."""
     from jsonschema.validators import Draft202012Validator, validator_for
 
     kind: Any = validator_for(schema, default=Draft202012Validator)
+    probes: tuple[object, ...] = ({}, [], "", 0)
     try:
-        probes: tuple[object, ...] = ({}, [], "", 0)
         for probe in probes:
             kind(schema).is_valid(probe)
     except RecursionError:
-        return "refers to itself without an end"
+        return SchemaFault((), "refers to itself without an end")
     except Exception as error:  # noqa: BLE001 - whatever the library does not bear is no usable schema
-        return f"cannot be used: {' '.join(str(error).split())[:_SHOWN]}"
+        return SchemaFault((), f"cannot be used: {' '.join(str(error).split())[:_SHOWN]}")
     return None
-
-
-def _placed(path: tuple[str, ...], problem: str) -> str:
-    return f"{'.'.join(path)}: {problem}"
