@@ -20,6 +20,7 @@ from aivax_cli.core.errors import UsageError
 from aivax_cli.core.events import Event, Finished, TurnResult
 from aivax_cli.core.types import Conversation, Timing
 from aivax_cli.steps.answering import answer
+from aivax_cli.steps.budgeting import require_prices
 from aivax_cli.steps.plan import Ports, Progress, TurnPlan
 from aivax_cli.steps.routing import route
 from aivax_cli.steps.searching import search
@@ -39,6 +40,7 @@ async def run_turn(plan: TurnPlan, conversation: Conversation, ports: Ports) -> 
         raise UsageError("the conversation must end with a message from the user")
     progress = Progress(started=ports.clock(), targets=plan.targets)
     strategy = strategy_named(plan.knowledge.strategy if plan.knowledge else "Plain")
+    require_prices(plan, strategy, ports)
     if plan.routing is not None:
         async with aclosing(route(plan.routing, conversation, ports, progress)) as routing:
             async for event in routing:

@@ -11,7 +11,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from aivax_cli.core.errors import AivaxError
+from aivax_cli.core.errors import AivaxError, BudgetError
 from aivax_cli.core.ports import RerankEndpoint
 from aivax_cli.core.types import JsonValue, ModelCall, ModelTarget, ModelText, Passage, Purpose
 from aivax_cli.prompt.reranking import read_order, rerank_request
@@ -49,7 +49,8 @@ async def rerank(
     """Asks the model once, of the first `plan.candidates` passages.
 
     Passages that it says nothing of keep their order, after those that it names.
-    What the call costs goes to the meter, also when it came to nothing. Raises nothing but cancellation.
+    What the call costs goes to the meter, also when it came to nothing. Raises BudgetError, and nothing else
+    but cancellation.
     """
     some, others = tuple(passages[: plan.candidates]), tuple(passages[plan.candidates :])
     if len(some) < 2:
@@ -63,6 +64,8 @@ async def rerank(
                 order = await _scored(plan, question, some, meter, endpoint)
     except TimeoutError:
         return _kept(passages, f"{who} took longer than {plan.timeout_s:g} s to rerank")
+    except BudgetError:
+        raise
     except AivaxError as error:
         return _kept(passages, f"reranking failed ({error})")
     if not order:
@@ -108,12 +111,13 @@ async def _scored(
 ) -> tuple[int, ...]:
     """Places by an endpoint's scores; equal ones stay in order. Those without a score are left out."""
     texts = [passage.text for passage in passages]
-    try:
-        answer = await endpoint.scores(plan.target, question, texts)
-    except asyncio.CancelledError:
-        # The request is out, and the provider bills for what it has begun.
-        meter.reranking(plan.target, question, texts, None)
-        raise
-    meter.reranking(plan.target, question, texts, answer.tokens)
+    async with meter.reading([question + text for text in texts], plan.target):
+        try:
+            answer = await endpoint.scores(plan.target, question, texts)
+        except asyncio.CancelledError:
+            # The request is out, and the provider bills for what it has begun.
+            meter.reranking(plan.target, question, texts, None)
+            raise
+        meter.reranking(plan.target, question, texts, answer.tokens)
     scored = [(-score, place) for place, score in enumerate(answer.scores) if score is not None]
     return tuple(place for _, place in sorted(scored))

@@ -101,9 +101,10 @@ async def retrieve(
     if reranker is not None:
         most = max(knowledge.top, reranker.candidates)
         limits = replace(limits, top=most, reranker=CANDIDATES_BY, max_tokens=None)
-    found = await ports.retriever.retrieve(terms, limits)
-    for use in found.embeddings:
-        ports.meter.embedding(EMBED_QUERY_SKU, use.tokens, use.embedder, use.prices)
+    async with ports.meter.reading(terms):
+        found = await ports.retriever.retrieve(terms, limits)
+        for use in found.embeddings:
+            ports.meter.embedding(EMBED_QUERY_SKU, use.tokens, use.embedder, use.prices)
     problems += found.problems
     if reranker is None:
         return await _arranged(found.passages, limits, ports.retriever)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from aivax_cli.core.errors import AivaxError
 from aivax_cli.core.ports import ChatModel, Ledger, PriceBook, TokenCounter
 from aivax_cli.core.types import (
     FREE,
+    TOKENS_PER_IMAGE,
     Charge,
     ModelCall,
     ModelEnd,
@@ -23,6 +25,7 @@ from aivax_cli.core.types import (
     TokenUsage,
     ToolCall,
 )
+from aivax_cli.usage.guard import BudgetGuard
 from aivax_cli.usage.pricing import charges, embedding_charge, reranking_charge, split_label
 
 _CHARACTERS_PER_TOKEN = 4
@@ -54,7 +57,7 @@ class Meter:
     - It failed before the first text: nothing.
 
     Estimated lines are marked. A ledger that cannot be written never costs the answer: it becomes a line
-    in `warnings`. One meter serves one turn.
+    in `warnings`. One meter serves one turn. With a guard no call is made that the budget has no room for.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class Meter:
         *,
         turn_id: str,
         gateway: str,
+        guard: BudgetGuard | None = None,
     ) -> None:
         self._chat = chat
         self._prices = prices
@@ -75,6 +79,9 @@ class Meter:
         self._gateway = gateway
         self._charges: list[Charge] = []
         self._warnings: dict[str, None] = {}
+        self._guard = guard
+        if guard is not None:
+            guard.warn = self._warn
 
     @property
     def charges(self) -> tuple[Charge, ...]:
@@ -86,11 +93,38 @@ class Meter:
         """What went wrong in accounting so far, each once."""
         return tuple(self._warnings)
 
-    async def stream(self, call: ModelCall) -> AsyncGenerator[ModelItem, None]:
+    def stream(self, call: ModelCall) -> AsyncGenerator[ModelItem, None]:
         """The items of the model as they are. The charges of a call are there before its ModelEnd is.
 
-        Raises what the model raises. Closing it closes the model's stream.
+        Raises what the model raises, and BudgetError. Closing it closes the model's stream.
         """
+        return self._metered(call) if self._guard is None else self._guarded(call, self._guard)
+
+    def require_prices(self, targets: Sequence[ModelTarget], readers: Sequence[ModelTarget] = ()) -> None:
+        """Raises BudgetError when there is a budget and nobody has said what one of the models costs.
+
+        `readers` are models that write nothing; the gateway's embedders are known.
+        """
+        if self._guard is not None:
+            self._guard.require_prices(targets, readers)
+
+    def reading(
+        self, texts: Sequence[str], reader: ModelTarget | None = None
+    ) -> AbstractAsyncContextManager[None]:
+        """The block in which a model reads texts and its charge is kept; the gateway's embedders without one.
+
+        Raises BudgetError at its beginning.
+        """
+        if self._guard is None:
+            return nullcontext()
+        return self._guard.reading(self._guard.readers if reader is None else (reader,), texts)
+
+    async def _guarded(self, call: ModelCall, guard: BudgetGuard) -> AsyncGenerator[ModelItem, None]:
+        async with guard.call(call), aclosing(self._metered(call)) as items:
+            async for item in items:
+                yield item
+
+    async def _metered(self, call: ModelCall) -> AsyncGenerator[ModelItem, None]:
         progress = _Progress()
         try:
             async with aclosing(self._chat.stream(call)) as items:
@@ -177,7 +211,7 @@ class Meter:
         model = call.target.name
         tools, answer = _tools_text(call), _answer_text(text, tool_calls)
         try:
-            sent = self._counter.count_messages(call.messages, model)
+            sent = self._counter.count_messages(call.messages, model) + _images_tokens(call)
             sent += self._counter.count_text(tools, model) if tools else 0
             came = self._counter.count_text(answer, model) if answer else 0
         except AivaxError as error:
@@ -187,9 +221,14 @@ class Meter:
 
     def _keep(self, lines: Sequence[Charge], model: str) -> None:
         self._charges.extend(lines)
+        spent = sum((line.amount_usd for line in lines if line.amount_usd is not None), Decimal(0))
+        if self._guard is not None:
+            self._guard.spent.usd += spent
         try:
             self._ledger.record(lines, turn_id=self._turn_id, gateway=self._gateway, model=model)
         except AivaxError as error:
+            if self._guard is not None:
+                self._guard.spent.unkept_usd += spent
             self._warn(f"this cost is not in the ledger: {error}")
 
     def _warn(self, message: str) -> None:
@@ -205,11 +244,19 @@ def _served_label(call: ModelCall, served: str) -> str:
 def _rough_usage(call: ModelCall, text: Iterable[str], tool_calls: Sequence[ToolCall]) -> TokenUsage:
     """What was sent and what came, estimated from characters alone."""
     sent = _by_length(_tools_text(call) + "".join(message.content for message in call.messages))
+    sent += _images_tokens(call)
     return TokenUsage(sent, 0, _by_length(_answer_text(text, tool_calls)), estimated=True)
 
 
 def _tools_text(call: ModelCall) -> str:
-    return "".join(f"{tool.name}{tool.description}{json.dumps(tool.schema)}" for tool in call.tools)
+    """What is sent beside the messages: the tools, and the request for an answer in a format."""
+    wanted = call.answer_format.request if call.answer_format else ""
+    return wanted + "".join(f"{tool.name}{tool.description}{json.dumps(tool.schema)}" for tool in call.tools)
+
+
+def _images_tokens(call: ModelCall) -> int:
+    """Images by their number: the length of their bytes says nothing."""
+    return TOKENS_PER_IMAGE * sum(len(message.images) for message in call.messages)
 
 
 def _answer_text(text: Iterable[str], tool_calls: Sequence[ToolCall]) -> str:

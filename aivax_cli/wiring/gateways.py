@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aivax_cli.core.errors import UsageError
 from aivax_cli.wiring.adapters import asset_store, ledger, local_engine, model_pool
-from aivax_cli.wiring.knowledge import knowledge_base
+from aivax_cli.wiring.budgets import budget_guard, reservations
+from aivax_cli.wiring.knowledge import WrapEndpoint, as_it_is, knowledge_base
 from aivax_cli.wiring.plans import plan_turn
 from aivax_cli.wiring.tools import ToolBoxes
 
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from aivax_cli.retrieval.search import KnowledgeBase
     from aivax_cli.steps.plan import Ports, TurnPlan
     from aivax_cli.tools.offers import Approve, Offer
+    from aivax_cli.usage.guard import BudgetGuard
     from aivax_cli.usage.meter import Meter
+    from aivax_cli.usage.reservations import Reservations
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,9 @@ class OpenWorkspace:
     base: KnowledgeBase
     environ: Mapping[str, str]
     tools: ToolBoxes
+    reservations: Reservations
+    adapt: Callable[[Ports], Ports] | None = None
+    """What is done to the ports of every turn, for those who record or replay it."""
 
     def gateway(self, loaded: LoadedGateway) -> GatewayRuntime:
         """A gateway ready for turns. Raises UsageError or NotFoundError when its models are unknown."""
@@ -99,10 +105,13 @@ class GatewayRuntime:
         passages = await retrieve(terms, knowledge, self._plan().reranker, ports, problems)
         return Retrieval(passages, problems=tuple(problems))
 
-    async def tools(self) -> tuple[Offer, ...]:
-        """The tools that the gateway's model may call. Raises ToolError or KeyMissingError."""
+    async def tools(self) -> tuple[tuple[Offer, ...], tuple[str, ...]]:
+        """The tools that the gateway's model may call, and what to warn of.
+
+        Raises ToolError or KeyMissingError.
+        """
         box = self.shared.tools.of(self.gateway.definition)
-        return await box.offers() if box else ()
+        return (await box.offers(), box.warnings()) if box else ((), ())
 
     def _plan(self) -> TurnPlan:
         return plan_turn(self.gateway, self.shared.workspace)
@@ -118,13 +127,20 @@ class GatewayRuntime:
             self.shared.ledger,
             turn_id=new_id(),
             gateway=self.gateway.definition.name,
+            guard=self._guard(),
+        )
+
+    def _guard(self) -> BudgetGuard | None:
+        shared = self.shared
+        return budget_guard(
+            self.gateway.definition, shared.workspace, shared.prices, shared.counter, shared.reservations
         )
 
     def _ports(self, meter: Meter) -> Ports:
         from aivax_cli.model.rerank import HttpRerankEndpoint
         from aivax_cli.steps.plan import Ports
 
-        return Ports(
+        ports = Ports(
             meter,
             self.shared.counter,
             self._retriever(),
@@ -132,6 +148,7 @@ class GatewayRuntime:
             pool=self.shared.pool,
             tools=self.shared.tools.of(self.gateway.definition),
         )
+        return self.shared.adapt(ports) if self.shared.adapt else ports
 
     def _retriever(self) -> Retriever | None:
         from aivax_cli.retrieval.search import CollectionSearch
@@ -147,11 +164,12 @@ async def open_workspace(
     environ: Mapping[str, str] = os.environ,
     on_download: Progress | None = None,
     approve: Approve | None = None,
+    wrap: WrapEndpoint | None = None,
 ) -> AsyncIterator[OpenWorkspace]:
     """A workspace ready for turns through any of its gateways. Everything it started ends with the block.
 
     Nothing is loaded or started before a turn needs it. `approve` asks a person about tools with `confirm`,
-    whose calls are refused without it.
+    whose calls are refused without it. `wrap` is what `knowledge_base` takes.
     """
     from aivax_cli.model.client import HttpChatModel
     from aivax_cli.model.tokens import TiktokenCounter
@@ -161,15 +179,26 @@ async def open_workspace(
     async with AsyncExitStack() as stack:
         engine = stack.enter_context(local_engine(store, environ))
         chat = await stack.enter_async_context(HttpChatModel(environ, local=engine))
-        base = knowledge_base(workspace, store, environ)
+        base = knowledge_base(workspace, store, environ, wrap=wrap or as_it_is)
         stack.callback(base.close)
         prices = GenaiPriceBook()
         pool = model_pool(workspace, prices)
         stack.callback(pool.close)
         tools = ToolBoxes(workspace.root, environ, approve)
         stack.push_async_callback(tools.aclose)
+        day = reservations(workspace)
+        stack.callback(day.close)
         yield OpenWorkspace(
-            workspace, chat, prices, TiktokenCounter(store), ledger(workspace), pool, base, environ, tools
+            workspace,
+            chat,
+            prices,
+            TiktokenCounter(store),
+            ledger(workspace),
+            pool,
+            base,
+            environ,
+            tools,
+            day,
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from aivax_cli.wiring.adapters import ledger
 
 if TYPE_CHECKING:
     from aivax_cli.assets.store import AssetStore
+    from aivax_cli.core.ports import EmbeddingEndpoint
     from aivax_cli.core.types import ModelTarget
     from aivax_cli.gateway.knowledge import EmbedderModel
     from aivax_cli.gateway.workspace import Workspace
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from aivax_cli.retrieval.search import KnowledgeBase
 
 
+WrapEndpoint = Callable[["EmbeddingEndpoint", str], "EmbeddingEndpoint"]
+
+
 def built_in_embedder(store: AssetStore) -> Embedder:
     """multilingual-e5-small on this machine; loaded when the first text is embedded."""
     from aivax_cli.retrieval.embedding.e5 import E5Embedder
@@ -27,21 +31,34 @@ def built_in_embedder(store: AssetStore) -> Embedder:
     return E5Embedder.from_store(store)
 
 
+def as_it_is(endpoint: EmbeddingEndpoint, model: str) -> EmbeddingEndpoint:
+    """The endpoint itself: nothing is recorded."""
+    del model
+    return endpoint
+
+
 def collection_embedder(
-    workspace: Workspace, name: str, store: AssetStore, environ: Mapping[str, str] = os.environ
+    workspace: Workspace,
+    name: str,
+    store: AssetStore,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    wrap: WrapEndpoint = as_it_is,
 ) -> Embedder:
     """The embedder that a collection's file names. Nothing is loaded or called before the first text.
+
+    `wrap` gets the endpoint of a remote one and its model's name, and returns what is called instead.
 
     Raises DefinitionError when the file is wrong, UsageError or NotFoundError when its model is unknown.
     """
     given = workspace.collection_definition(name).embedder
     if isinstance(given, str):
         return built_in_embedder(store)
-    return _remote_embedder(workspace, name, given, environ)
+    return _remote_embedder(workspace, name, given, environ, wrap)
 
 
 def _remote_embedder(
-    workspace: Workspace, name: str, given: EmbedderModel, environ: Mapping[str, str]
+    workspace: Workspace, name: str, given: EmbedderModel, environ: Mapping[str, str], wrap: WrapEndpoint
 ) -> Embedder:
     from aivax_cli.ingest.tokens import estimate_tokens
     from aivax_cli.model.embeddings import HttpEmbeddingEndpoint
@@ -59,9 +76,10 @@ def _remote_embedder(
         given.passage_prefix,
     )
     patience = Patience(read_s=given.timeout_s)
+    endpoint = HttpEmbeddingEndpoint(target, environ, dimensions=given.dimensions, patience=patience)
     return RemoteEmbedder(
         model,
-        HttpEmbeddingEndpoint(target, environ, dimensions=given.dimensions, patience=patience),
+        wrap(endpoint, target.name),
         count_tokens=estimate_tokens,
         prices=lambda: GenaiPriceBook().input_prices(target),
         batch=given.batch,
@@ -77,6 +95,16 @@ def _embedding_target(workspace: Workspace, given: EmbedderModel) -> ModelTarget
     if given.price is not None:
         target = replace(target, free=False, prices=reading_prices(given.price))
     return target
+
+
+def embedding_targets(workspace: Workspace, names: Sequence[str]) -> tuple[ModelTarget, ...]:
+    """The models behind endpoints that embed for these collections, each once; the built-in one is none.
+
+    Raises as `collection_embedder` does.
+    """
+    given = (workspace.collection_definition(name).embedder for name in names)
+    found = (_embedding_target(workspace, each) for each in given if not isinstance(each, str))
+    return tuple(dict.fromkeys(found))
 
 
 def indexing_estimator(workspace: Workspace, name: str, store: AssetStore) -> Estimator:
@@ -166,9 +194,16 @@ def vector_server(workspace: Workspace, environ: Mapping[str, str] = os.environ)
 
 
 def knowledge_base(
-    workspace: Workspace, store: AssetStore, environ: Mapping[str, str] = os.environ
+    workspace: Workspace,
+    store: AssetStore,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    wrap: WrapEndpoint = as_it_is,
 ) -> KnowledgeBase:
-    """The workspace's collections, for searching, each with its own embedder. The caller closes it."""
+    """The workspace's collections, for searching, each with its own embedder. The caller closes it.
+
+    `wrap` is as in `collection_embedder`.
+    """
     from aivax_cli.retrieval.search import KnowledgeBase
 
     built_in = built_in_embedder(store)  # one for all: its weights are loaded once
@@ -176,7 +211,7 @@ def knowledge_base(
 
     def embedder(name: str) -> Embedder:
         if name not in own:
-            found = collection_embedder(workspace, name, store, environ)
+            found = collection_embedder(workspace, name, store, environ, wrap=wrap)
             own[name] = built_in if found.fingerprint == built_in.fingerprint else found
         return own[name]
 

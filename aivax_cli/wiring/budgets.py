@@ -1,0 +1,37 @@
+"""A gateway's budget, put on duty for a turn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aivax_cli.wiring.knowledge import embedding_targets
+
+if TYPE_CHECKING:
+    from aivax_cli.core.ports import PriceBook, TokenCounter
+    from aivax_cli.gateway.definition import Gateway
+    from aivax_cli.gateway.workspace import Workspace
+    from aivax_cli.usage.guard import BudgetGuard
+    from aivax_cli.usage.reservations import Reservations
+
+
+def reservations(workspace: Workspace) -> Reservations:
+    """What the calls under way may cost, kept in the ledger's file. Opens nothing before it is asked."""
+    from aivax_cli.usage.ledger import LEDGER_FILE
+    from aivax_cli.usage.ledger_file import LedgerFile
+    from aivax_cli.usage.reservations import Reservations
+
+    return Reservations(LedgerFile(workspace.state_dir / LEDGER_FILE))
+
+
+def budget_guard(
+    gateway: Gateway, workspace: Workspace, prices: PriceBook, counter: TokenCounter, day: Reservations
+) -> BudgetGuard | None:
+    """Who holds one turn to the gateway's budget; None where there is no budget."""
+    from aivax_cli.usage.guard import BudgetGuard
+
+    budget = gateway.budget
+    if budget is None or (budget.usd_per_request is None and budget.usd_per_day is None):
+        return None
+    names = gateway.knowledge.collections if gateway.knowledge else []
+    readers = embedding_targets(workspace, names)
+    return BudgetGuard(budget, prices, counter, day, gateway.name, readers)
