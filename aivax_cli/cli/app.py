@@ -20,6 +20,7 @@ from aivax_cli.cli.init import init
 from aivax_cli.cli.models import models
 from aivax_cli.cli.schema import schema
 from aivax_cli.cli.search import search
+from aivax_cli.cli.tools import tools
 from aivax_cli.cli.usage import usage
 
 app = typer.Typer(
@@ -63,6 +64,7 @@ command(app, "complete")(complete)
 app.add_typer(gateways, name="gateways")
 app.add_typer(collections, name="collections")
 command(app, "check")(check)
+command(app, "tools")(tools)
 command(app, "schema")(schema)
 app.add_typer(models, name="models")
 command(app, "usage")(usage)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from aivax_cli.core.events import FellBack, TurnResult
-    from aivax_cli.core.types import Charge, Passage
+    from aivax_cli.core.types import Charge, Passage, ToolRun
 
 
 def turn_object(result: TurnResult) -> dict[str, object]:

@@ -25,6 +25,10 @@ class AnswerStream(Protocol):
         """Leaves the cursor on an empty line, so that something else can be printed."""
         ...
 
+    def settle(self) -> None:
+        """Shows everything so far for good, and leaves the cursor on an empty line; more may follow."""
+        ...
+
     def close(self) -> None:
         """Shows everything that is left and ends the line."""
         ...
@@ -40,6 +44,9 @@ class SilentAnswer:
         return None
 
     def hide(self) -> None:
+        return None
+
+    def settle(self) -> None:
         return None
 
     def close(self) -> None:
@@ -75,6 +82,9 @@ class RawAnswer:
         # On a pipe the other things go elsewhere, and the text stays what the model wrote.
         if self._safe:
             self._end_line()
+
+    def settle(self) -> None:
+        self.hide()
 
     def close(self) -> None:
         self._end_line()

@@ -93,6 +93,12 @@ class MarkdownStream:
         self._painter.erase()
         self._stale = True
 
+    def settle(self) -> None:
+        """Paints what has come for good; what follows begins a new block."""
+        if self._source:
+            self.close()
+            self._examined = 0
+
     def close(self) -> None:
         """Paints everything for good."""
         self._paint(final=True)

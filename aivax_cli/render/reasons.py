@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from aivax_cli.core.events import TurnResult
-    from aivax_cli.core.types import Conversation, Message, Passage
+    from aivax_cli.core.types import Conversation, Message, Passage, ToolRun
+
+_LONGEST_OUTCOME = 300
+"""Characters shown of what a tool gave back; the whole stands in what was sent."""
 
 
 def reasons(
@@ -43,6 +46,11 @@ def reasons(
     yield _heading("Passages", str(len(passages)))
     if passages:
         yield Sources(passages, root=root)
+    if result is not None and result.tools:
+        count = len(result.tools)
+        yield ""
+        yield _heading("Tools", f"{count} call{'' if count == 1 else 's'}")
+        yield from map(_run, result.tools)
     if sent is None:
         return
     yield ""
@@ -69,6 +77,16 @@ def _heading(title: str, detail: str) -> Text:
     from rich.text import Text
 
     return Text.assemble((title, "bold"), (f"  {safe_line(detail)}" if detail else "", "dim"))
+
+
+def _run(run: ToolRun) -> Text:
+    from rich.text import Text
+
+    outcome = safe_line(run.outcome.text)
+    shown = outcome if len(outcome) <= _LONGEST_OUTCOME else outcome[: _LONGEST_OUTCOME - 1] + "…"
+    failed = "failed: " if run.outcome.failed else ""
+    called = f"  {safe_line(run.call.name)} {safe_line(run.call.arguments)}"
+    return Text.assemble(called, (f"  {run.duration_s:.1f} s\n", "dim"), f"    {failed}{shown}")
 
 
 def _label(message: Message) -> str:

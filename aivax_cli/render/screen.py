@@ -58,6 +58,8 @@ class Screen:
         self.quiet = quiet
         self.debug = debug
         self._make_way: Callable[[], None] = _nothing
+        self.held = False
+        """Whether the terminal waits for a person's answer: nothing may be painted on it."""
 
         def console(file: TextIO) -> Console:
             # FORCE_COLOR asks for colour. Rich takes it for a terminal, and would move the cursor of a file.
@@ -88,6 +90,16 @@ class Screen:
             yield
         finally:
             self._make_way = before
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """Inside the block the terminal belongs to a question: whoever repaints a part of it waits."""
+        self._make_way()
+        self.held = True
+        try:
+            yield
+        finally:
+            self.held = False
 
     @property
     def interactive(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from aivax_cli.render.safe_text import safe_line
@@ -21,11 +22,13 @@ _SECONDS_FROM_S = 2.0
 class Status:
     """A spinner with a label on the current line, erased without a trace by `clear`.
 
-    Needs a running event loop once `say` is called. Does nothing where the console is no terminal.
+    Needs a running event loop once `say` is called. Does nothing where the console is no terminal, nor
+    while `held` says that the terminal is somebody else's.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, held: Callable[[], bool] = lambda: False) -> None:
         self._console = console
+        self._held = held
         self._live = console.is_terminal and not console.is_dumb_terminal
         self._label = ""
         self._since = 0.0
@@ -63,6 +66,8 @@ class Status:
             await asyncio.sleep(_INTERVAL_S)
 
     def _draw(self, frame: str) -> None:
+        if self._held():
+            return
         waited = time.monotonic() - self._since
         seconds = f" {waited:.0f} s" if waited >= _SECONDS_FROM_S else ""
         room = max(1, self._console.width - len(frame) - len(seconds) - 2)

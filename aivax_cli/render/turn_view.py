@@ -66,7 +66,7 @@ class TurnView:
         self._screen = screen
         self._question = question
         self._root = root
-        self._status = Status(screen.aside)
+        self._status = Status(screen.aside, lambda: screen.held)
         self._answer = _answer_stream(screen, markdown=markdown)
         self._frame: asyncio.TimerHandle | None = None
         self._over = False
@@ -137,6 +137,7 @@ class TurnView:
                 self.passages = passages
                 self.wait_for("waiting for the model")
             case ToolCalling(call):
+                self._settle()
                 self.wait_for(f"calling {safe_line(call.name)}")
             case ToolCalled():
                 self.wait_for("waiting for the model")
@@ -157,6 +158,11 @@ class TurnView:
         wait_s = self._answer.feed(text)
         if wait_s is not None and self._frame is None:
             self._frame = asyncio.get_running_loop().call_later(wait_s, self._refresh)
+
+    def _settle(self) -> None:
+        """Leaves what the model has said on the screen: a person may be asked about it."""
+        self._stop_frame()
+        self._answer.settle()
 
     def _refresh(self) -> None:
         self._frame = None

@@ -53,14 +53,14 @@ class ArgumentCheck:
     def __init__(self, schema: Mapping[str, Any]) -> None:
         from jsonschema import Draft202012Validator, SchemaError
         from jsonschema.validators import validator_for
-        from jsonschema_specifications import REGISTRY
+        from referencing import Registry
 
         self.problem = ""
         self._validator: Validator | None = None
         kind = validator_for(schema, default=Draft202012Validator)
         try:
             kind.check_schema(dict(schema))
-            self._validator = kind(dict(schema), registry=REGISTRY)
+            self._validator = kind(dict(schema), registry=Registry())
         except SchemaError as error:
             self.problem = _shortened(error.message)
         except Exception as error:  # noqa: BLE001 - a schema from elsewhere may break its own checker

@@ -48,6 +48,7 @@ def test_every_field_of_a_turn_is_there() -> None:
         "sources",
         "usage",
         "generated_usage",
+        "runned_functions",
         "total_usd",
         "context_tokens",
         "incomplete",

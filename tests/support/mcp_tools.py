@@ -1,0 +1,89 @@
+"""An MCP server written with the SDK, run as a program: `python mcp_tools.py [stdio|http PORT]`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from mcp.server.mcpserver import MCPServer
+from mcp.types import CallToolResult, ImageContent, TextContent
+
+server = MCPServer("test tools")
+
+
+@server.tool()
+def add(a: int, b: int) -> int:
+    """Adds two whole numbers."""
+    return a + b
+
+
+@server.tool()
+def environment(name: str) -> str:
+    """The value of an environment variable."""
+    return os.environ.get(name, "(not set)")
+
+
+@server.tool()
+def folder() -> str:
+    """Where the server runs."""
+    return os.getcwd()
+
+
+@server.tool()
+def process() -> str:
+    """The server's process id."""
+    return str(os.getpid())
+
+
+@server.tool(name="read.page!")
+def read_page() -> str:
+    """A tool whose name endpoints do not take."""
+    return "a page"
+
+
+@server.tool()
+def search_knowledge(question: str) -> str:
+    """A tool named like the search."""
+    return f"nothing on {question}"
+
+
+@server.tool()
+def large(characters: int) -> str:
+    """A text of many characters."""
+    return "x" * characters
+
+
+@server.tool()
+def fail() -> str:
+    """A tool that fails."""
+    raise ValueError("the printer is on fire")
+
+
+@server.tool()
+def picture() -> CallToolResult:
+    """A text and a picture."""
+    image = ImageContent(type="image", data="aGVsbG8=", mime_type="image/png")
+    return CallToolResult(content=[TextContent(type="text", text="a cat"), image])
+
+
+@server.tool()
+def die() -> str:
+    """Ends the server."""
+    print("going down", file=sys.stderr, flush=True)
+    os._exit(3)
+
+
+@server.tool()
+def sleep(seconds: float) -> str:
+    """Takes its time."""
+    time.sleep(seconds)
+    return "awake"
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["http"]:
+        server.run("streamable-http", host="127.0.0.1", port=int(sys.argv[2]))
+    else:
+        print("starting up", file=sys.stderr, flush=True)
+        server.run()
