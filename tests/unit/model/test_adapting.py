@@ -37,18 +37,16 @@ def refused(body: str, status: int = 400, dialect: Dialect = OPENAI) -> set[str]
         (error("Unsupported parameter: 'stop' is not supported with this model."), {"stop"}),
         (error("Unrecognized request arguments supplied: seed, stop"), {"seed", "stop"}),
         (error("property 'seed' is unsupported"), {"seed"}),
-        (error('Invalid JSON payload received. Unknown name "presence_penalty": Cannot find field.'), {"presence_penalty"}),
+        (error('Invalid JSON payload. Unknown name "presence_penalty": no field.'), {"presence_penalty"}),
         (error("Argument not supported on this model: presencePenalty"), {"presence_penalty"}),
         (error("`temperature` is deprecated for this model."), {"temperature"}),
         (
-            json.dumps(
-                {"detail": [{"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "Extra inputs are not permitted"}]}
-            ),
+            json.dumps({"detail": [{"loc": ["body", "seed"], "msg": "Extra inputs are not permitted"}]}),
             {"seed"},
         ),
         ("unsupported parameter: seed", {"seed"}),
     ],
-)  # fmt: skip
+)
 def test_the_parameters_that_an_endpoint_names_are_left_out(body: str, names: set[str]) -> None:
     assert refused(body) == names
     assert refused(body, 422) == names
@@ -58,15 +56,15 @@ def test_the_parameters_that_an_endpoint_names_are_left_out(body: str, names: se
     "body",
     [
         error("temperature: Input should be less than or equal to 1"),
-        error("Unsupported value: 'top_p' does not support 1 with this model.", param="top_p", code="unsupported_value"),
-        error("Unsupported value: 'seed' … Supported values are: 1, 2", param="seed", code="unsupported_value"),
+        error("Unsupported value: 'top_p' does not support 1.", param="top_p", code="unsupported_value"),
+        error("Unsupported value: 'seed'. Supported values are: 1", param="seed", code="unsupported_value"),
         error("This model does not support image input."),
         error("maximum context length exceeded"),
         error("verbosity is not supported"),
         "",
         "<html>",
     ],
-)  # fmt: skip
+)
 def test_other_complaints_are_no_reason_to_leave_anything_out(body: str) -> None:
     assert refused(body) is None
 
