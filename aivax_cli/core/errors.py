@@ -13,6 +13,7 @@
     ├── ContextError                  1  a conversation does not fit into the gateway's context limit
     ├── ToolError                     1  a gateway's tools cannot be had
     ├── StructureError                1  no answer held to the response schema
+    ├── RemoteTextError               1  instructions from elsewhere cannot be had, and there is no copy
     └── ModelError                    1  an endpoint refused, failed or answered nonsense
 
 A message is one line and says what, where and how to mend it. It never holds a secret.
@@ -109,6 +110,10 @@ class ToolError(AivaxError):
 
 class StructureError(AivaxError):
     """No answer held to the response schema after every attempt."""
+
+
+class RemoteTextError(AivaxError):
+    """Instructions from elsewhere cannot be fetched, and there is no copy of them."""
 
 
 class ModelError(AivaxError):

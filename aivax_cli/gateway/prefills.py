@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from aivax_cli.core.errors import UsageError
@@ -61,6 +61,12 @@ def prefilling(target: ModelTarget) -> Prefilling:
     if found.never and re.search(found.never, target.name):
         return Prefilling(continues=False)
     return found
+
+
+def where_continued(target: ModelTarget) -> ModelTarget:
+    """The same model at the address at which it continues a prefill."""
+    base_url = prefilling(target).base_url
+    return replace(target, base_url=base_url) if base_url else target
 
 
 def prefill_problem(target: ModelTarget) -> str | None:

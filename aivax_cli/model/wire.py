@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal, DecimalException
 
 from aivax_cli.core.types import Charge, Message, ModelCall, ModelEnd, TokenUsage, ToolSpec
+from aivax_cli.gateway.prefills import prefilling
 from aivax_cli.model.answer_formats import Way, way_of, with_format
 from aivax_cli.model.buckets import billed_charges, merged, token_usage
 from aivax_cli.model.tool_calls import ToolCallParts
@@ -48,7 +49,7 @@ def request_body(call: ModelCall, dialect: Dialect = OPENAI) -> dict[str, object
         parameters["max_tokens"] = parameters.pop("max_completion_tokens")
     body: dict[str, object] = {
         "model": call.target.name,
-        "messages": [_message(message) for message in call.messages],
+        "messages": _messages(call),
         "stream": True,
     }
     if dialect.stream_options:
@@ -218,6 +219,13 @@ class AnswerParts:
         if text and "\ud800" <= text[-1] <= "\udbff":
             self._half_pair, text = text[-1], text[:-1]
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _messages(call: ModelCall) -> list[dict[str, object]]:
+    messages = [_message(message) for message in call.messages]
+    if messages and call.messages[-1].role == "assistant" and not call.messages[-1].tool_calls:
+        messages[-1].update(prefilling(call.target).message)  # it has begun, and is to be continued
+    return messages
 
 
 def _message(message: Message) -> dict[str, object]:

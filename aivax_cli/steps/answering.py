@@ -19,6 +19,7 @@ from aivax_cli.core.types import (
     Purpose,
     ToolSpec,
 )
+from aivax_cli.gateway.prefills import prefilling
 from aivax_cli.prompt.assembly import assemble
 from aivax_cli.steps.calling import call_first_of
 from aivax_cli.steps.context import ContextControl
@@ -152,7 +153,8 @@ async def _stream(
             elif isinstance(item, ModelText) and item.text:
                 if progress.first_token is None:
                     progress.first_token = ports.clock()
-                apart = apart if progress.text else prefill
+                if not progress.text:
+                    apart = "" if prefilling(progress.targets[0]).echoes else prefill
                 progress.text += apart + item.text
                 yield TextDelta(apart + item.text)
                 apart = ""

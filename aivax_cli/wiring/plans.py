@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from aivax_cli.core.types import JsonValue, Level, ModelTarget
     from aivax_cli.gateway.basics import InlineModel
     from aivax_cli.gateway.workspace import LoadedGateway, Workspace
@@ -17,15 +19,31 @@ def plan_turn(gateway: LoadedGateway, workspace: Workspace) -> TurnPlan:
     from aivax_cli.steps.plan import TurnPlan
 
     definition = gateway.definition
-    return TurnPlan(
+    plan = TurnPlan(
         gateway=definition,
-        instructions=_instructions(gateway, workspace),
+        instructions=instructions(gateway, workspace),
         targets=_targets(gateway, workspace),
         rewriters=_rewriters(gateway, workspace),
         reranker=_reranker(gateway, workspace),
         routing=_routing(gateway, workspace),
         response_schema=_response_schema(gateway, workspace),
     )
+    return _with_prefill(plan) if definition.prefill else plan
+
+
+def _with_prefill(plan: TurnPlan) -> TurnPlan:
+    """The plan with every answering model where it continues a prefill. Raises UsageError for one that does
+    nowhere."""
+    from dataclasses import replace
+
+    from aivax_cli.gateway.prefills import refuse_prefill, where_continued
+
+    levels = plan.routing.levels if plan.routing else {}
+    refuse_prefill([*plan.targets, *(target for each in levels.values() for target in each)])
+    routing = plan.routing and replace(
+        plan.routing, levels={level: tuple(map(where_continued, each)) for level, each in levels.items()}
+    )
+    return replace(plan, targets=tuple(map(where_continued, plan.targets)), routing=routing)
 
 
 def _response_schema(gateway: LoadedGateway, workspace: Workspace) -> dict[str, JsonValue] | None:
@@ -36,17 +54,18 @@ def _response_schema(gateway: LoadedGateway, workspace: Workspace) -> dict[str, 
     if given is None:
         return None
     try:
-        return resolved_schema(given, gateway.file.parent, workspace.root)
+        return resolved_schema(given, gateway.folder_of("response_schema"), workspace.root)
     except UsageError as error:
         raise UsageError(f"response_schema: {error.message}", fix=error.fix) from error
 
 
-def _instructions(gateway: LoadedGateway, workspace: Workspace) -> str | None:
-    """The system message: the gateway's own, then what its collections have to say about themselves."""
+def instructions(gateway: LoadedGateway, workspace: Workspace, remote: Sequence[str] = ()) -> str | None:
+    """The system message: the gateway's own, then what it has from elsewhere, then what its collections have
+    to say about themselves."""
     knowledge = gateway.definition.knowledge
     names = knowledge.collections if knowledge else []
     contexts = [workspace.collection_definition(name).context for name in names]
-    parts = [part.strip() for part in (gateway.instructions, *contexts) if part and part.strip()]
+    parts = [part.strip() for part in (gateway.instructions, *remote, *contexts) if part and part.strip()]
     return "\n\n".join(parts) or None
 
 
