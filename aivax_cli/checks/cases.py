@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,9 +117,9 @@ def cases(
     return tuple(case for case in every if chosen.takes(case))
 
 
-def assignments(cell: Cell) -> Iterable[str]:
+def assignments(cell: Cell) -> tuple[str, ...]:
     """The cell as `field=value`, for `overrides.with_settings`."""
-    return (f"{field}={value}" for field, value in cell if value != DEFAULT)
+    return tuple(f"{field}={value}" for field, value in cell if value != DEFAULT)
 
 
 def _text(value: str | int | float | bool) -> str:

@@ -38,19 +38,28 @@ class Subject(Protocol):
         """What the latest turn cost."""
         ...
 
+    @property
+    def problem(self) -> str:
+        """Why nothing can be said of the sample although it came to an end; empty when all is well."""
+        ...
+
+    @property
+    def recorded_ms(self) -> float | None:
+        """Milliseconds that it took when it was recorded; None for a live turn."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Bench:
     """What cases run on.
 
     `subject` opens a gateway for one sample: the case and the number of the repeat. `judge` asks on behalf of
-    such a sample. `replayed` says that answers come from recordings.
+    such a sample.
     """
 
     subject: Callable[[Case, int], Subject]
     judge: Callable[[Case, int], Ask] | None
     ground: Callable[[Case], Ground]
-    replayed: bool = False
     clock: Callable[[], float] = time.perf_counter
 
 
@@ -119,7 +128,9 @@ async def _sample(case: Case, number: int, bench: Bench) -> Sample:
         problem = f"took longer than {case.settings.timeout_s:g} s"
         return Sample(Status.ERROR, (), _unfinished(case, subject), problem)
     except AivaxError as error:
-        return Sample(Status.ERROR, (), _unfinished(case, subject), str(error))
+        return Sample(Status.ERROR, (), _unfinished(case, subject), subject.problem or str(error))
+    if subject.problem:
+        return Sample(Status.ERROR, (), answer, subject.problem)
     findings = list(_by_rule(case, answer, bench))
     pending = [(assertion, line) for assertion, line in _expected(case) if _needs_judge(assertion)]
     if pending and all(finding.holds for finding in findings):
@@ -145,8 +156,8 @@ async def _answer(case: Case, subject: Subject, bench: Bench) -> Answer:
         raise AivaxError(
             f"the answer is incomplete: {result.incomplete if result else 'the turn did not end'}"
         )
-    took_ms = (bench.clock() - began) * 1000
-    return answer_of(case.question, result, took_ms, replayed=bench.replayed)
+    took_ms = (bench.clock() - began) * 1000 if subject.recorded_ms is None else subject.recorded_ms
+    return answer_of(case.question, result, took_ms, replayed=subject.recorded_ms is not None)
 
 
 def answer_of(question: str, result: TurnResult, latency_ms: float, *, replayed: bool) -> Answer:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,9 +14,21 @@ from aivax_cli.core.errors import UsageError
 
 if TYPE_CHECKING:
     from aivax_cli.checks.cases import Case, Selection
+    from aivax_cli.checks.cassettes import Cassettes, Mode
     from aivax_cli.checks.loading import LoadedChecks
-    from aivax_cli.checks.results import Run
+    from aivax_cli.checks.results import Comparison, Run
     from aivax_cli.gateway.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the command line asks for."""
+
+    workspace: Workspace
+    files: tuple[LoadedChecks, ...]
+    cases: tuple[Case, ...]
+    cassettes: Cassettes
+    baseline: Path
 
 
 def check(
@@ -26,6 +40,15 @@ def check(
     text: Annotated[str | None, typer.Option("-k", help="Only tests whose name holds this.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="Only tests with this tag. May be repeated.")] = None,
     shard: Annotated[str | None, typer.Option(metavar="I/N", help="Only the I-th of N parts.")] = None,
+    record: Annotated[bool, typer.Option("--record", help="Ask, and keep what is answered.")] = False,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Answer from recordings; the default in CI where there are any.")
+    ] = False,
+    live: Annotated[bool, typer.Option("--live", help="Ask, also in CI.")] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove recordings that this run did not use.")
+    ] = False,
+    bless: Annotated[bool, typer.Option("--bless", help="Make this run the baseline of later ones.")] = False,
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a JUnit report.")] = None,
 ) -> None:
     """Run the checks of this workspace.
@@ -34,29 +57,71 @@ def check(
     """
     import asyncio
 
+    from aivax_cli.checks.baseline import baseline_text, read_baseline
     from aivax_cli.checks.gating import exit_code
-    from aivax_cli.checks.loading import check_files, load_checks
     from aivax_cli.checks.reports.json_report import run_object
     from aivax_cli.checks.reports.junit import junit_xml
-    from aivax_cli.gateway.workspace import find_workspace
     from aivax_cli.render.check_view import show_run
 
-    workspace = find_workspace(session.directory)
-    loaded = load_checks(check_files(_paths(session, paths), workspace.root), start=session.directory)
-    selected = _selected(loaded, _selection(text, tag, shard))
-    run = asyncio.run(_run(session, workspace, loaded, selected))
+    if prune and (text or tag or shard):
+        raise UsageError("--prune needs the whole run", fix="leave out -k, --tag and --shard")
+    asked = _asked(session, paths, _selection(text, tag, shard), record=record, replay=replay, live=live)
+    run, comparison = asyncio.run(_run(session, asked))
+    if bless:
+        asked.baseline.write_text(baseline_text(run.results, read_baseline(asked.baseline)), encoding="utf-8")
     if junit is not None:
         junit.write_text(junit_xml(run), encoding="utf-8")
+    if prune:
+        session.screen.note(f"removed {asked.cassettes.prune()} recordings that nothing used")
     if session.screen.json_output:
-        session.screen.data(run_object(run, workspace.root))
+        session.screen.data(run_object(run, asked.workspace.root))
     else:
-        show_run(session.screen, run, session.directory)
+        show_run(session.screen, run, session.directory, comparison)
     if code := exit_code(run.results, run.verdict):
         raise typer.Exit(code)
 
 
-def _paths(session: Session, paths: list[Path] | None) -> list[Path]:
-    return [session.directory / path for path in paths or []]
+def _asked(
+    session: Session,
+    paths: list[Path] | None,
+    selection: Selection,
+    *,
+    record: bool,
+    replay: bool,
+    live: bool,
+) -> Asked:
+    from aivax_cli.checks.baseline import FILE
+    from aivax_cli.checks.cases import cases
+    from aivax_cli.checks.cassettes import FOLDER, Cassettes, environment_secrets
+    from aivax_cli.checks.loading import FOLDER as CHECKS
+    from aivax_cli.checks.loading import check_files, load_checks
+    from aivax_cli.gateway.workspace import find_workspace
+
+    workspace = find_workspace(session.directory)
+    given = [session.directory / path for path in paths or []]
+    files = load_checks(check_files(given, workspace.root), start=session.directory)
+    selected = tuple(
+        case for each in files for case in cases(each.definition, each.tests, each.file, selection)
+    )
+    if not selected:
+        fix = "check -k, --tag and --shard against the tests' ids and tags"
+        raise UsageError("no test is selected", fix=fix)
+    home = workspace.root / CHECKS
+    folder = home / FOLDER
+    mode = _mode(folder, record=record, replay=replay, live=live)
+    cassettes = Cassettes(folder, mode, environment_secrets(os.environ))
+    return Asked(workspace, files, selected, cassettes, home / FILE)
+
+
+def _mode(folder: Path, *, record: bool, replay: bool, live: bool) -> Mode:
+    from aivax_cli.checks.cassettes import Mode, default_mode
+
+    chosen = [
+        mode for mode, asked in ((Mode.RECORD, record), (Mode.REPLAY, replay), (Mode.LIVE, live)) if asked
+    ]
+    if len(chosen) > 1:
+        raise UsageError("--record, --replay and --live exclude each other", fix="choose one")
+    return chosen[0] if chosen else default_mode(os.environ, folder)
 
 
 def _selection(text: str | None, tags: list[str] | None, shard: str | None) -> Selection:
@@ -72,42 +137,31 @@ def _part(shard: str) -> tuple[int, int]:
     return int(which), int(of)
 
 
-def _selected(loaded: tuple[LoadedChecks, ...], selection: Selection) -> tuple[Case, ...]:
-    from aivax_cli.checks.cases import cases
-
-    found = tuple(
-        case for each in loaded for case in cases(each.definition, each.tests, each.file, selection)
-    )
-    if not found:
-        fix = "check -k, --tag and --shard against the tests' ids and tags"
-        raise UsageError("no test is selected", fix=fix)
-    return found
-
-
-async def _run(
-    session: Session, workspace: Workspace, loaded: tuple[LoadedChecks, ...], selected: tuple[Case, ...]
-) -> Run:
+async def _run(session: Session, asked: Asked) -> tuple[Run, Comparison | None]:
+    """Runs the cases, and sets the run beside its baseline."""
     import time
 
+    from aivax_cli.checks.baseline import compare, read_baseline
     from aivax_cli.checks.gating import verdict
     from aivax_cli.checks.results import Run
     from aivax_cli.checks.running import run_cases
     from aivax_cli.render.check_view import CheckProgress
     from aivax_cli.render.downloads import download_progress
-    from aivax_cli.wiring import asset_store, open_workspace
-    from aivax_cli.wiring.checks import check_bench
+    from aivax_cli.wiring.checks import open_bench
 
+    baseline = read_baseline(asked.baseline)
     began = time.perf_counter()
     on_download = download_progress(session.screen.note)
-    async with open_workspace(workspace, on_download=on_download) as opened:
-        bench = check_bench(workspace, lambda _case, _number: opened, asset_store(on_progress=on_download))
-        with CheckProgress(session.screen, len(selected)) as progress:
-            results = await run_cases(selected, bench, progress.add)
-    gates = [(each.file, each.definition.gate) for each in loaded]
-    return Run(
+    async with open_bench(asked.workspace, asked.cassettes, on_download=on_download) as bench:
+        with CheckProgress(session.screen, len(asked.cases)) as progress:
+            results = await run_cases(asked.cases, bench, progress.add)
+    comparison = None if baseline is None else compare(results, baseline)
+    gates = [(each.file, each.definition.gate) for each in asked.files]
+    run = Run(
         results,
-        verdict(results, gates),
+        verdict(results, gates, comparison),
         time.perf_counter() - began,
-        "live",
-        tuple(each.file for each in loaded),
+        asked.cassettes.mode.value,
+        tuple(each.file for each in asked.files),
     )
+    return run, comparison

@@ -12,10 +12,11 @@ from aivax_cli.render.safe_text import safe_line
 from aivax_cli.render.status import Status as StatusLine
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
     from typing import Self
 
-    from aivax_cli.checks.results import Run, TestResult
+    from aivax_cli.checks.results import Comparison, Run, TestResult
     from aivax_cli.render.screen import Screen
 
 _MARKS = {"pass": ("✓", "green"), "fail": ("✗", "red"), "error": ("!", "yellow"), "skip": ("-", "dim")}
@@ -48,8 +49,8 @@ class CheckProgress:
             self._line.say(f"{self._done} of {self._total} tests{bad}")
 
 
-def show_run(screen: Screen, run: Run, start: Path) -> None:
-    """The table of a run, and what it comes to. Paths are relative to `start`."""
+def show_run(screen: Screen, run: Run, start: Path, comparison: Comparison | None = None) -> None:
+    """The table of a run, what it comes to, what is new since the baseline. Paths are relative to `start`."""
     from rich.table import Table
     from rich.text import Text
 
@@ -63,12 +64,14 @@ def show_run(screen: Screen, run: Run, start: Path) -> None:
         mark, colour = _MARKS[result.status.value]
         passed = f"{result.passed}/{len(result.samples)}" if result.samples else ""
         spent = "" if not result.samples else "unpriced" if result.usd is None else usd_short(result.usd)
-        table.add_row(Text(mark, colour), result.name, passed, spent, _difference(result, start))
+        table.add_row(Text(mark, colour), Text(result.name), passed, spent, Text(_difference(result, start)))
     screen.show(table)
     screen.show("")
-    screen.show(_summary(run))
+    screen.show(Text(_summary(run)))
     for reason in run.verdict.reasons:
         screen.show(Text(safe_line(reason), "red"))
+    for line in _since(comparison) if comparison else ():
+        screen.show(Text(safe_line(line)))
 
 
 def _difference(result: TestResult, start: Path) -> str:
@@ -83,6 +86,13 @@ def _difference(result: TestResult, start: Path) -> str:
     place = f"{Path(os.path.relpath(result.file, start)).as_posix()}:{line}"
     said = sample.problem or (f"{first.kind}: {first.reason}" if first else "")
     return f"{place} {safe_line(said)}"
+
+
+def _since(comparison: Comparison) -> Iterator[str]:
+    """What is different from the baseline, a line each."""
+    for kind, names in (("new failure", comparison.new_failures), ("fixed", comparison.fixed)):
+        yield from (f"{kind}: {name}" for name in names)
+    yield from (f"{change.kind}: {change.name}: {change.detail}" for change in comparison.changes)
 
 
 def _summary(run: Run) -> str:

@@ -1,0 +1,199 @@
+"""The outside of a turn, recorded or replayed: chat models, rerankers, remote embedders, tools.
+
+Each stands in for the port it has the shape of, and writes or reads one tape.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import asdict
+from decimal import Decimal
+from typing import Any
+
+from aivax_cli.checks.cassettes import Request, Tape
+from aivax_cli.core.errors import ModelError
+from aivax_cli.core.ports import ChatModel, EmbeddingEndpoint, RerankEndpoint, ToolBox
+from aivax_cli.core.types import (
+    Charge,
+    EmbeddingAnswer,
+    ModelCall,
+    ModelEnd,
+    ModelItem,
+    ModelTarget,
+    ModelText,
+    RerankScores,
+    TokenUsage,
+    ToolCall,
+    ToolOutcome,
+    ToolSpec,
+)
+
+
+class RecordedChat:
+    """Implements `core.ports.ChatModel`."""
+
+    def __init__(self, chat: ChatModel, tape: Tape) -> None:
+        self._chat = chat
+        self._tape = tape
+
+    async def stream(self, call: ModelCall) -> AsyncGenerator[ModelItem, None]:
+        """See `core.ports.ChatModel.stream`. A replay raises MissError for what was never recorded."""
+        request = chat_request(call)
+        if self._tape.replays:
+            for item in _items(self._tape.read(request)):
+                yield item
+            return
+        began = time.perf_counter()
+        text: list[str] = []
+        try:
+            async with aclosing(self._chat.stream(call)) as items:
+                async for item in items:
+                    if isinstance(item, ModelText):
+                        text.append(item.text)
+                    elif isinstance(item, ModelEnd):
+                        self._keep(request, {"text": "".join(text), "end": _end(item)}, began)
+                    yield item
+        except ModelError as error:
+            told = {"message": error.message, "fix": error.fix, "status": error.status}
+            self._keep(request, {"text": "", "error": told}, began)
+            raise
+
+    def _keep(self, request: Request, response: Mapping[str, Any], began: float) -> None:
+        if self._tape.records:
+            took_ms = round((time.perf_counter() - began) * 1000, 1)
+            self._tape.write(request, {**response, "took_ms": took_ms})
+
+
+class RecordedReranker:
+    """Implements `core.ports.RerankEndpoint`."""
+
+    def __init__(self, endpoint: RerankEndpoint, tape: Tape) -> None:
+        self._endpoint = endpoint
+        self._tape = tape
+
+    async def scores(self, target: ModelTarget, question: str, texts: Sequence[str]) -> RerankScores:
+        """See `core.ports.RerankEndpoint.scores`."""
+        request = Request("rerank", {"model": target.name, "question": question, "texts": list(texts)})
+        if self._tape.replays:
+            response = self._tape.read(request)
+            return RerankScores(tuple(response["scores"]), response["tokens"])
+        answer = await self._endpoint.scores(target, question, texts)
+        if self._tape.records:
+            self._tape.write(request, {"scores": list(answer.scores), "tokens": answer.tokens})
+        return answer
+
+
+class RecordedEmbeddings:
+    """Implements `core.ports.EmbeddingEndpoint`. `model` tells embedders apart."""
+
+    def __init__(self, endpoint: EmbeddingEndpoint, model: str, tape: Tape) -> None:
+        self._endpoint = endpoint
+        self._model = model
+        self._tape = tape
+
+    def embed(self, texts: Sequence[str]) -> EmbeddingAnswer:
+        """See `core.ports.EmbeddingEndpoint.embed`."""
+        request = Request("embedding", {"model": self._model, "texts": list(texts)})
+        if self._tape.replays:
+            response = self._tape.read(request)
+            vectors = tuple(base64.b64decode(vector) for vector in response["vectors"])
+            return EmbeddingAnswer(vectors, response["tokens"])
+        answer = self._endpoint.embed(texts)
+        if self._tape.records:
+            vectors_64 = [base64.b64encode(vector).decode() for vector in answer.vectors]
+            self._tape.write(request, {"vectors": vectors_64, "tokens": answer.tokens})
+        return answer
+
+
+class RecordedTools:
+    """Implements `core.ports.ToolBox`. In a replay no server is started and nothing is called."""
+
+    def __init__(self, tools: ToolBox, tape: Tape) -> None:
+        self._tools = tools
+        self._tape = tape
+
+    async def specs(self) -> tuple[ToolSpec, ...]:
+        """See `core.ports.ToolBox.specs`."""
+        request = Request("tools", {})
+        if self._tape.replays:
+            return tuple(ToolSpec(**spec) for spec in self._tape.read(request)["specs"])
+        specs = await self._tools.specs()
+        if self._tape.records:
+            self._tape.write(request, {"specs": [asdict(spec) for spec in specs]})
+        return specs
+
+    def warnings(self) -> tuple[str, ...]:
+        """See `core.ports.ToolBox.warnings`."""
+        return () if self._tape.replays else self._tools.warnings()
+
+    async def run(self, call: ToolCall) -> ToolOutcome:
+        """See `core.ports.ToolBox.run`."""
+        request = Request("tool", {"name": call.name, "arguments": call.arguments})
+        if self._tape.replays:
+            response = self._tape.read(request)
+            return ToolOutcome(response["text"], response["failed"])
+        outcome = await self._tools.run(call)
+        if self._tape.records:
+            self._tape.write(request, {"text": outcome.text, "failed": outcome.failed})
+        return outcome
+
+
+def chat_request(call: ModelCall) -> Request:
+    """What the answer of a call depends on: the model and everything that is sent, no address and no key."""
+    messages = []
+    for message in call.messages:
+        fields = asdict(message)
+        fields["images"] = [_named(image.url) for image in message.images]
+        messages.append({name: value for name, value in fields.items() if value not in ((), None, [])})
+    body = {
+        "model": call.target.name,
+        "messages": messages,
+        "parameters": dict(call.parameters),
+        "tools": [asdict(tool) for tool in call.tools],
+    }
+    return Request("chat", body)
+
+
+def _named(url: str) -> str:
+    """A picture by its hash, an address as it is."""
+    return f"sha256:{hashlib.sha256(url.encode()).hexdigest()}" if url.startswith("data:") else url
+
+
+def _items(response: Mapping[str, Any]) -> tuple[ModelItem, ...]:
+    """The items of a recorded response, its text in one piece. Raises the error that was recorded."""
+    if error := response.get("error"):
+        raise ModelError(error["message"], fix=error["fix"], status=error["status"])
+    end = response["end"]
+    usage = end["usage"]
+    billed = (
+        Charge(each["sku"], each["quantity"], _decimal(each["unit_price_usd"]), each["description"])
+        for each in end["billed"]
+    )
+    text = (ModelText(response["text"]),) if response["text"] else ()
+    return (
+        *text,
+        ModelEnd(
+            end["model"],
+            end["finish_reason"],
+            TokenUsage(**usage) if usage else None,
+            tuple(ToolCall(**call) for call in end["tool_calls"]),
+            tuple(billed),
+            end["broken"],
+        ),
+    )
+
+
+def _end(item: ModelEnd) -> dict[str, Any]:
+    fields = asdict(item)
+    for charge in fields["billed"]:
+        price = charge["unit_price_usd"]
+        charge["unit_price_usd"] = None if price is None else str(price)
+    return fields
+
+
+def _decimal(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
