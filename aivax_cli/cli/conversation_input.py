@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from aivax_cli.core.errors import UsageError
-from aivax_cli.core.types import Conversation, Message
+from aivax_cli.core.types import Conversation, Image, Message
 
 _ROLES = ("system", "developer", "user", "assistant")
 _NEEDED = "it must be a JSON array of messages, each with role and content, the last from the user"
@@ -40,7 +40,7 @@ def prompt_conversation(prompt: str | None, context: str | None) -> Conversation
 def messages_conversation(place: str, stdin: TextIO | None = None) -> Conversation:
     """The conversation in a JSON file of OpenAI messages, `-` for stdin. Raises UsageError, with the place.
 
-    Content may be text or a list of text parts.
+    Content may be text, or a list of parts: texts, and images as `data:` URLs or addresses.
     """
     name = "stdin" if place == "-" else place
     try:
@@ -66,11 +66,27 @@ def _message(item: object, place: str) -> Message:
     if not isinstance(item, Mapping) or item.get("role") not in _ROLES:
         raise UsageError(f"{place}: role must be one of {', '.join(_ROLES)}", fix=_NEEDED)
     role, content = item["role"], item.get("content")
+    images: tuple[Image, ...] = ()
     if isinstance(content, list):
-        parts = [part.get("text") if isinstance(part, Mapping) else None for part in content]
-        if not all(isinstance(part, str) for part in parts):
-            raise UsageError(f"{place}: only text parts can be sent")
+        parts = [_part(part, place) for part in content]
         content = "\n".join(part for part in parts if isinstance(part, str))
-    if not isinstance(content, str) or (role == "user" and not content.strip()):
+        images = tuple(part for part in parts if isinstance(part, Image))
+    if not isinstance(content, str) or (role == "user" and not content.strip() and not images):
         raise UsageError(f"{place}: content must be text", fix=_NEEDED)
-    return Message("system" if role == "developer" else role, content)
+    if images and role != "user":
+        raise UsageError(f"{place}: only messages from the user have images")
+    return Message("system" if role == "developer" else role, content, images=images)
+
+
+def _part(part: object, place: str) -> str | Image:
+    """A text, or an image, of a message's content."""
+    if isinstance(part, Mapping):
+        if isinstance(part.get("text"), str):
+            return str(part["text"])
+        address = part.get("image_url")
+        url = address.get("url") if isinstance(address, Mapping) else address
+        if isinstance(url, str) and url.lower().startswith(("data:image/", "https://", "http://")):
+            return Image(url)
+        if "image_url" in part:
+            raise UsageError(f"{place}: image_url needs a url that begins with data:image/ or https://")
+    raise UsageError(f"{place}: only text parts and image_url parts can be sent")

@@ -20,12 +20,13 @@ def assemble(
 
     The passages stand directly before the last user message, or inside it above the question
     (`knowledge.attach: prepend`). That a search found none is said there, too; None: nothing was searched.
-    `prompt_template` holds for every user message of the conversation.
+    `prompt_template` holds for every user message of the conversation; documents attached to a message stand
+    above what it says.
     """
     messages = [Message("system", instructions)] if instructions else []
     for example in gateway.examples:
         messages += [Message("user", example.user), Message("assistant", example.assistant)]
-    spoken = [_templated(gateway.prompt_template, message) for message in conversation]
+    spoken = [_with_documents(_templated(gateway.prompt_template, message)) for message in conversation]
     if passages is not None:
         prepend = gateway.knowledge is not None and gateway.knowledge.attach == "prepend"
         spoken = _with_passages(spoken, passages_text(passages), prepend=prepend)
@@ -39,6 +40,13 @@ def _templated(template: str | None, message: Message) -> Message:
     if template is None or message.role != "user":
         return message
     return replace(message, content=template.replace("{prompt}", message.content))
+
+
+def _with_documents(message: Message) -> Message:
+    if not message.attached:
+        return message
+    documents = (f'<document name="{each.name}">\n{each.text}\n</document>' for each in message.attached)
+    return replace(message, content="\n\n".join((*documents, message.content)), attached=())
 
 
 def _with_passages(spoken: list[Message], block: str, *, prepend: bool) -> list[Message]:
