@@ -71,7 +71,13 @@ class LoadedGateway:
         """The gateway with fields changed for a while; instructions set this way win over the file's."""
         from_file = self.instructions if self.instructions_file else None
         instructions = from_file if definition.instructions is None else definition.instructions
-        return replace(self, definition=definition, instructions=instructions)
+        before = self.definition
+        kept = {
+            path: text
+            for path, text in self.written.items()
+            if getattr(before, str(path[0])) == getattr(definition, str(path[0]))
+        }
+        return replace(self, definition=definition, instructions=instructions, written=kept)
 
 
 def find_workspace(start: Path) -> Workspace:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from aivax_cli.core.errors import UsageError
 from aivax_cli.wiring.adapters import asset_store, ledger, local_engine, model_pool
 from aivax_cli.wiring.budgets import budget_guard, reservations
 from aivax_cli.wiring.knowledge import WrapEndpoint, as_it_is, knowledge_base
-from aivax_cli.wiring.plans import plan_turn
+from aivax_cli.wiring.plans import instructions, plan_turn
+from aivax_cli.wiring.remote import remote_sources, remote_texts
 from aivax_cli.wiring.tools import ToolBoxes
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from aivax_cli.core.types import Charge, Conversation, Retrieval
     from aivax_cli.gateway.definition import Gateway
     from aivax_cli.gateway.workspace import LoadedGateway, Workspace
+    from aivax_cli.model.remote_text import RemoteTexts
     from aivax_cli.retrieval.search import KnowledgeBase
     from aivax_cli.steps.plan import Ports, TurnPlan
     from aivax_cli.tools.offers import Approve, Offer
@@ -42,6 +44,7 @@ class OpenWorkspace:
     pool: ModelPool
     base: KnowledgeBase
     environ: Mapping[str, str]
+    remote: RemoteTexts
     tools: ToolBoxes
     reservations: Reservations
     adapt: Callable[[Ports], Ports] | None = None
@@ -71,7 +74,25 @@ class GatewayRuntime:
         from aivax_cli.turn import run_turn
 
         self._meter = self._new_meter()
-        return run_turn(self._plan(), conversation, self._ports(self._meter))
+        plan, ports = self._plan(), self._ports(self._meter)
+        if not self.gateway.definition.remote_instructions:
+            return run_turn(plan, conversation, ports)
+        return self._informed_turn(plan, conversation, ports)
+
+    async def _informed_turn(
+        self, plan: TurnPlan, conversation: Conversation, ports: Ports
+    ) -> AsyncGenerator[Event, None]:
+        """A turn whose instructions are fetched first. Raises RemoteTextError, too."""
+        from aivax_cli.core.events import Warned
+        from aivax_cli.turn import run_turn
+
+        read = await self.shared.remote.read(remote_sources(self.gateway))
+        for warning in read.warnings:
+            yield Warned(warning)
+        whole = replace(plan, instructions=instructions(self.gateway, self.shared.workspace, read.texts))
+        async with aclosing(run_turn(whole, conversation, ports)) as events:
+            async for event in events:
+                yield event
 
     def changed(self, definition: Gateway) -> None:
         """Later turns use this definition. Raises UsageError or NotFoundError when its models are unknown."""
@@ -197,6 +218,7 @@ async def open_workspace(
             pool,
             base,
             environ,
+            remote_texts(workspace, environ),
             tools,
             day,
         )
