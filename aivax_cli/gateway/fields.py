@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 from decimal import Decimal
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 
@@ -29,6 +31,17 @@ def text_or_list(value: object) -> str | None:
     return "<list>" if isinstance(value, (list, tuple)) else None
 
 
+def on_this_machine(url: str) -> bool:
+    """Whether an address is a loopback one: it runs on the user's own machine."""
+    try:
+        host = (urlsplit(url).hostname or "").rstrip(".")
+        if host == "localhost" or host.endswith(".localhost"):
+            return True
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def pattern(pattern: str, rule: str) -> Any:
     """A pattern with its rule in words, for editors and for our own errors."""
     return Field(pattern=pattern, json_schema_extra={"patternErrorMessage": rule})
@@ -40,7 +53,17 @@ Usd = Annotated[
     Field(ge=0, allow_inf_nan=False),
     WithJsonSchema({"type": "number", "minimum": 0}),
 ]
-BaseUrl = Annotated[str, pattern(r"^https?://[^\s/]", "must start with http:// or https://")]
+BaseUrl = Annotated[
+    str,
+    Field(
+        pattern=r"^https?://[^\s/]",
+        json_schema_extra={
+            # An editor sees what is written: a variable may stand for the beginning.
+            "pattern": r"^(https?://[^\s/]|\$\{[A-Za-z_])",
+            "patternErrorMessage": "must start with http:// or https://",
+        },
+    ),
+]
 ServerUrl = Annotated[
     str,
     pattern(

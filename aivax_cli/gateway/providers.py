@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from urllib.parse import urlsplit
 
 from aivax_cli.core.errors import UsageError, unknown_name
 from aivax_cli.core.types import ModelTarget, Prices
 from aivax_cli.gateway.basics import InlineModel, Pricing
 from aivax_cli.gateway.definition import Gateway
+from aivax_cli.gateway.fields import on_this_machine
 from aivax_cli.gateway.settings import ProviderSettings
 
 LOCAL = "local"
@@ -94,7 +93,7 @@ def provider_problem(name: str, given: ProviderSettings) -> str | None:
 
 def _changed(built_in: Provider | None, name: str, given: ProviderSettings) -> Provider:
     base_url = given.base_url or (built_in.base_url if built_in else "")
-    provider = Provider(name, base_url, free=_on_this_machine(base_url))
+    provider = Provider(name, base_url, free=on_this_machine(base_url))
     if built_in is not None and given.base_url is None:
         provider = built_in
     if given.api_key_env is not None or given.api_key_command is not None:
@@ -136,7 +135,7 @@ def resolve_model(
             base_url=reference.base_url.rstrip("/"),
             api_key_env=reference.api_key_env,
             api_key_command=tuple(reference.api_key_command) if reference.api_key_command else None,
-            free=prices is None and _on_this_machine(reference.base_url),
+            free=prices is None and on_this_machine(reference.base_url),
             prices=prices,
         )
     name, model = split_model_ref(reference)
@@ -179,14 +178,3 @@ def prices_per_token(pricing: Pricing) -> Prices:
         output_usd=each(pricing.output),
         cached_input_usd=None if pricing.cached_input is None else each(pricing.cached_input),
     )
-
-
-def _on_this_machine(base_url: str) -> bool:
-    """Whether an endpoint is on a loopback address: it runs on the user's own machine, and nobody bills."""
-    host = (urlsplit(base_url).hostname or "").rstrip(".")
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

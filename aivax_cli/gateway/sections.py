@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, JsonValue, Tag, model_validator
+from pydantic import Discriminator, Field, JsonValue, Tag, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from aivax_cli.gateway.basics import Definition, ModelRef
@@ -14,6 +14,7 @@ from aivax_cli.gateway.fields import (
     StopTexts,
     Usd,
     VariableName,
+    on_this_machine,
     pattern,
     text_or_list,
 )
@@ -89,6 +90,15 @@ class RemoteInstructions(Definition):
     """Seconds for which a copy is used before it is fetched again."""
     timeout_s: Annotated[float, Field(gt=0)] = 10.0
     """After this many seconds the last good copy is used, with a warning."""
+
+    @field_validator("url")
+    @classmethod
+    def _safe(cls, value: str) -> str:
+        if value.lower().startswith("http://") and not on_this_machine(value):
+            raise PydanticCustomError(
+                "remote_url", "must start with https://; http:// is for addresses on this machine alone"
+            )
+        return value
 
 
 class Context(Definition):

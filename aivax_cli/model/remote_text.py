@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from aivax_cli.core.errors import ModelError, RemoteTextError
-from aivax_cli.model.outgoing import is_loopback, opened
+from aivax_cli.gateway.fields import on_this_machine
+from aivax_cli.model.outgoing import opened
 from aivax_cli.model.posting import Patience, client_options
 
 if TYPE_CHECKING:
@@ -193,9 +194,9 @@ async def _fetch(source: RemoteSource, copy: _Copy | None) -> _Copy:
 def _check_address(url: str, source: RemoteSource) -> None:
     """Only https, and http on this machine; nobody else's redirect leads into this machine."""
     scheme = urlsplit(url).scheme.lower()
-    here = is_loopback(url)
+    here = on_this_machine(url)
     moved = url != source.url
-    if here and moved and not is_loopback(source.url):
+    if here and moved and not on_this_machine(source.url):
         raise _Refused("it redirects to an address on this machine", fix="write the address that is meant")
     if scheme == "https" or (scheme == "http" and here):
         return
