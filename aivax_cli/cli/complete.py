@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aivax_cli.cli.answer_schema import print_value, with_schema
 from aivax_cli.cli.command import Session
 from aivax_cli.cli.tool_approval import APPROVE_TOOLS_HELP, approver
 from aivax_cli.core.errors import NotFoundError, UsageError
@@ -42,6 +44,27 @@ def complete(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the gateway for this turn."),
     ] = None,
+    attach: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--attach",
+            "-a",
+            metavar="FILE|URL|-",
+            help="An image, a document, or the address of an image, to go with the question.",
+        ),
+    ] = None,
+    schema: Annotated[
+        str | None,
+        typer.Option(
+            "--schema",
+            metavar="FILE|FIELDS",
+            help="The answer is JSON that holds to this JSON Schema, or has these fields: 'name, age int'.",
+        ),
+    ] = None,
+    json_only: Annotated[
+        bool,
+        typer.Option("--json-only", help="Print that JSON alone; exit with 1 when it cannot be had."),
+    ] = False,
     cost: Annotated[bool, typer.Option("--cost", help="Show the table of what the turn cost.")] = False,
     approve_tools: Annotated[bool, typer.Option("--approve-tools", help=APPROVE_TOOLS_HELP)] = False,
 ) -> None:
@@ -50,6 +73,8 @@ def complete(
     `aivax complete my-gateway "Qual a capital da França?"`
 
     `git diff | aivax complete my-gateway "Summarise this change" --json`
+
+    `aivax complete my-gateway "Who is it?" -a card.png --schema "name, email" --json-only`
     """
     import asyncio
 
@@ -59,9 +84,14 @@ def complete(
     chosen, prompt = _addressed(workspace, gateway, list(words or ()))
     if settings:
         chosen = chosen.with_settings(settings)
-    conversation = _conversation(prompt, messages)
+    if schema is not None:
+        chosen = with_schema(chosen, schema, session.directory)
+    if json_only:
+        _refuse_json_only(session, chosen)
+    conversation = _conversation(session, prompt, messages, attach or [])
     approve = approver(session.screen, approve_all=approve_tools)
-    incomplete = asyncio.run(_run(session, workspace, chosen, conversation, cost=cost, approve=approve))
+    shown = _Shown(cost=cost, json_only=json_only)
+    incomplete = asyncio.run(_run(session, workspace, chosen, conversation, shown, approve=approve))
     if incomplete is not None:
         session.screen.warn(f"the answer is incomplete: {incomplete}")
         raise typer.Exit(1)
@@ -96,14 +126,44 @@ def _named_or_asked(workspace: Workspace, word: str) -> tuple[LoadedGateway, str
     return workspace.load_only(), word
 
 
-def _conversation(prompt: str | None, messages: str | None) -> Conversation:
+def _conversation(
+    session: Session, prompt: str | None, messages: str | None, attach: list[str]
+) -> Conversation:
+    from aivax_cli.cli.attachments import STDIN, attached_to, read_attachment
     from aivax_cli.cli.conversation_input import messages_conversation, piped_text, prompt_conversation
 
-    if messages is None:
-        return prompt_conversation(prompt, piped_text(sys.stdin))
-    if prompt is not None:
+    if attach.count(STDIN) + (messages == STDIN) > 1:
+        raise UsageError("stdin can be read once", fix="put one of the two into a file")
+    if messages is not None and prompt is not None:
         raise UsageError("--messages and a prompt exclude each other", fix="put the prompt into the messages")
-    return messages_conversation(messages)
+    if messages is not None:
+        conversation = messages_conversation(messages)
+    else:
+        conversation = prompt_conversation(prompt, None if STDIN in attach else piped_text(sys.stdin))
+    stdin = getattr(sys.stdin, "buffer", None)
+    attachments = [read_attachment(place, session.directory, stdin) for place in attach]
+    for note in (note for attachment in attachments for note in attachment.notes):
+        session.screen.warn(note)
+    return attached_to(conversation, attachments)
+
+
+def _refuse_json_only(session: Session, gateway: LoadedGateway) -> None:
+    """Where `--json-only` means nothing. Raises UsageError."""
+    if session.screen.json_output:
+        raise UsageError("--json and --json-only exclude each other", fix="--json has it under 'structured'")
+    if gateway.definition.response_schema is None:
+        raise UsageError(
+            "--json-only needs a schema",
+            fix="give one with --schema, or write response_schema in the gateway",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What is printed of a turn."""
+
+    cost: bool
+    json_only: bool
 
 
 async def _run(
@@ -111,8 +171,8 @@ async def _run(
     workspace: Workspace,
     gateway: LoadedGateway,
     conversation: Conversation,
+    shown: _Shown,
     *,
-    cost: bool,
     approve: Approve,
 ) -> str | None:
     """Runs the turn and shows it; returns why the answer is incomplete, if it is."""
@@ -122,17 +182,21 @@ async def _run(
     from aivax_cli.wiring import open_gateway
 
     screen = session.screen
+    as_data, screen.json_output = screen.json_output, screen.json_output or shown.json_only
     progress = download_progress(screen.note)
     async with open_gateway(workspace, gateway, on_download=progress, approve=approve) as runtime:
         result = await show_turn(
             screen,
             runtime.turn(conversation),
-            cost_table=cost,
+            cost_table=shown.cost,
             question=conversation[-1].content,
             root=workspace.root,
+            as_json=gateway.definition.response_schema is not None,
         )
     if result is None:
         return "the turn ended without a result"
-    if screen.json_output:
+    if as_data:
         screen.data(turn_object(result))
+    elif shown.json_only:
+        print_value(screen, result.structured)
     return result.incomplete

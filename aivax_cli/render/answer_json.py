@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from aivax_cli.core.types import Charge, Passage, ToolRun
 
 
+_ANSWERING = (Purpose.ANSWER, Purpose.STRUCTURED)
+"""What models are called for to answer."""
+
+
 def turn_object(result: TurnResult) -> dict[str, object]:
     """The turn as values that `json` can write.
 
@@ -23,10 +27,11 @@ def turn_object(result: TurnResult) -> dict[str, object]:
     It counts the answering calls; `generated_usage` lists every call. `total_usd` is null while any
     part is unpriced. `incomplete` is null, or why the answer ended early. `model` is the name that the
     endpoint gave itself, `model_ref` the same as the gateway writes it; `routed_complexity` is null without
-    a router.
+    a router, and `structured` without a response schema.
     """
     return {
         "text": result.text,
+        "structured": result.structured,
         "model": result.model,
         "model_ref": result.target or result.model,
         "routed_complexity": result.routed,
@@ -111,7 +116,8 @@ def charge_object(charge: Charge) -> dict[str, object]:
 
 def answer_usage(charges: Sequence[Charge]) -> TokenUsage:
     """The tokens of the calls that answered, summed over the rounds of a turn, from their charges."""
-    own = [charge for charge in charges if charge.sku.startswith(f"{Purpose.ANSWER}.")]
+    stems = tuple(f"{purpose}." for purpose in _ANSWERING)
+    own = [charge for charge in charges if charge.sku.startswith(stems)]
     return TokenUsage(
         input_tokens=_sum(own, ".in"),
         cached_input_tokens=_sum(own, ".in.cached"),
@@ -121,7 +127,8 @@ def answer_usage(charges: Sequence[Charge]) -> TokenUsage:
 
 
 def _sum(charges: Iterable[Charge], suffix: str) -> int:
-    return sum(charge.quantity for charge in charges if charge.sku == f"{Purpose.ANSWER}{suffix}")
+    skus = [f"{purpose}{suffix}" for purpose in _ANSWERING]
+    return sum(charge.quantity for charge in charges if charge.sku in skus)
 
 
 def _usage_object(usage: TokenUsage) -> dict[str, object]:

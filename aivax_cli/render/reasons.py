@@ -58,6 +58,8 @@ def reasons(
     for message in sent:
         yield Text(_label(message), style="cyan")
         yield Text(safe_text(message.content).rstrip("\n"))
+        for image in message.images:
+            yield Text(safe_line(image.label), style="dim")
 
 
 def _choice(result: TurnResult) -> Iterator[str]:

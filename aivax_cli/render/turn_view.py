@@ -39,14 +39,16 @@ async def show_turn(
     markdown: bool = True,
     question: str | None = None,
     root: Path | None = None,
+    as_json: bool = False,
 ) -> TurnResult | None:
     """Shows a turn while it runs and returns what it came to, None when it ended without `Finished`.
 
     On a terminal the answer is rendered as Markdown; a pipe gets its raw text, and with `--json` stdout
     gets nothing: the caller prints the object. Closes `events`. `question` tells apart the search terms
-    worth showing; `root` is the folder below which sources are looked for, to link them.
+    worth showing; `root` is the folder below which sources are looked for, to link them. `as_json` says that
+    the answer is JSON, which is highlighted where Markdown is rendered.
     """
-    view = TurnView(screen, markdown=markdown, question=question, root=root)
+    view = TurnView(screen, markdown=markdown, question=question, root=root, as_json=as_json)
     await view.follow(events)
     if view.result is not None:
         view.close(cost_table=cost_table)
@@ -57,7 +59,13 @@ class TurnView:
     """One turn on the screen. What has been seen of it can be read at any time, also after a stop."""
 
     def __init__(
-        self, screen: Screen, *, markdown: bool = True, question: str | None = None, root: Path | None = None
+        self,
+        screen: Screen,
+        *,
+        markdown: bool = True,
+        question: str | None = None,
+        root: Path | None = None,
+        as_json: bool = False,
     ) -> None:
         self.text = ""
         self.rewritten: Rewritten | None = None
@@ -68,6 +76,7 @@ class TurnView:
         self._root = root
         self._status = Status(screen.aside, lambda: screen.held)
         self._answer = _answer_stream(screen, markdown=markdown)
+        self._fenced = as_json and not isinstance(self._answer, RawAnswer)
         self._frame: asyncio.TimerHandle | None = None
         self._over = False
 
@@ -155,7 +164,7 @@ class TurnView:
         if not self.text:
             self._status.clear()
         self.text += text
-        wait_s = self._answer.feed(text)
+        wait_s = self._answer.feed(f"```json\n{text}\n```\n" if self._fenced else text)
         if wait_s is not None and self._frame is None:
             self._frame = asyncio.get_running_loop().call_later(wait_s, self._refresh)
 
