@@ -101,7 +101,7 @@ def sync_served(
             forget_unused(catalogue, server, journal)
         finally:
             server.close()
-    except (ChromaFailedError, OSError) as error:
+    except (ChromaFailedError, OSError, ValueError) as error:  # ValueError: vectors of several dimensions
         return (
             f"the vector index on {address.url} is not up to date: {error}; "
             "everything is in the catalogue, and the next ingest goes on"
@@ -241,12 +241,16 @@ def check_sound(reader: Reader, collection: Collection, served: ServedVectors, p
 
 
 def spread_rows(reader: Reader, collection: Collection, count: int) -> dict[int, bytes]:
-    """At most `count` of the vectors that the index must hold, spread over their ids."""
+    """At most `count` of the vectors that the index must hold, spread over their ids.
+
+    Those that are damaged in the catalogue are left out: that is not the index's fault.
+    """
     step = max(1, collection.snapshot_last // count)
     rows: dict[int, bytes] = {}
     for after in range(0, collection.snapshot_last, step):
         rows.update(islice(reader.vectors(collection.id, after, collection.snapshot_last), 1))
-    return rows
+    size = 4 * collection.embedder.dimension
+    return {number: blob for number, blob in rows.items() if len(blob) == size}
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,12 +171,13 @@ class ServedSearch:
 
         numbers = sorted({number for hits in found for number in hits})
         rows = self._reader.vectors_by_id(self._collection.id, numbers)
+        size = 4 * self._collection.embedder.dimension
         exact = []
         for question, hits in zip(questions, found, strict=True):
             cosines = {
                 number: float(np.frombuffer(rows[number], dtype="<f4") @ question)
                 for number in hits
-                if number in rows
+                if len(rows.get(number, b"")) == size
             }
             if any(abs(cosine - hits[number]) > COSINE_ERROR for number, cosine in cosines.items()):
                 raise UnsoundError("it holds other vectors than the catalogue")

@@ -9,14 +9,20 @@ from pathlib import Path
 
 import pytest
 from support.in_process import aivax_here
-from support.knowledge import DIMENSION, HashEmbedder, run_ingest, write_files
+from support.knowledge import (
+    DIMENSION,
+    HashEmbedder,
+    open_knowledge,
+    run_ingest,
+    run_repair,
+    server_address,
+    write_files,
+)
 from support.workspaces import write_gateway
 
 from aivax_cli.core.errors import KnowledgeError
 from aivax_cli.core.types import RetrievalLimits
-from aivax_cli.ingest.repair import repair
 from aivax_cli.retrieval.catalogue import CATALOGUE_FILE, Catalogue
-from aivax_cli.retrieval.search import KnowledgeBase
 from aivax_cli.retrieval.verification import verify
 
 COUNT = 40
@@ -34,8 +40,12 @@ def sound(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def base(sound, tmp_path) -> Path:
-    return Path(shutil.copytree(sound, tmp_path / "base", copy_function=shutil.copy2))
+def base(sound, tmp_path, vector_store) -> Path:
+    base = Path(shutil.copytree(sound, tmp_path / "base", copy_function=shutil.copy2))
+    if (server := server_address()) is not None:
+        write_files(base, {"aivax.yaml": f"store: {{url: '{server.url}'}}\n"})
+        run_ingest(base)
+    return base
 
 
 def sql(base: Path, *statements: str) -> None:
@@ -50,13 +60,13 @@ def problems(base: Path) -> list[tuple[str, str, str]]:
     catalogue = Catalogue.open(base / ".aivax")
     with catalogue.reading() as reader:
         collection = reader.collection("kb")
-    found = verify(catalogue, collection, base / ".aivax").problems
+    found = verify(catalogue, collection, base / ".aivax", server_address()).problems
     catalogue.close()
     return [(problem.part, problem.detail, problem.remedy) for problem in found]
 
 
 def answers(base: Path, index: str) -> list[list[tuple[str, float]]]:
-    knowledge = KnowledgeBase(base / ".aivax", HashEmbedder(), vector_index=index)
+    knowledge = open_knowledge(base, vector_index=index)
     found = [knowledge.search(["kb"], [question], LIMITS).passages for question in QUESTIONS]
     knowledge.close()
     return [[(passage.id, round(passage.score, 4)) for passage in passages] for passages in found]
@@ -135,7 +145,7 @@ def test_damage_is_found_and_mended(base, damage):
     expected = answers(base, "exact")
     sql(base, *statements)
 
-    done = repair(base / ".aivax", "kb", HashEmbedder())
+    done = run_repair(base)
 
     assert any(problem.part == part and told in problem.detail for problem in done.before)
     assert {problem.remedy for problem in done.before} == {"repair"}
@@ -148,9 +158,9 @@ def test_damage_is_found_and_mended(base, damage):
 def test_only_what_lacks_a_vector_is_embedded(base):
     sql(base, "DELETE FROM vectors_1 WHERE id IN (5, 6)")
     embedder = HashEmbedder()
-    assert repair(base / ".aivax", "kb", embedder).chunks_embedded == 2
+    assert run_repair(base, embedder).chunks_embedded == 2
     sql(base, "INSERT INTO lexical_1(lexical_1) VALUES ('delete-all')")
-    assert repair(base / ".aivax", "kb", embedder).chunks_embedded == 0
+    assert run_repair(base, embedder).chunks_embedded == 0
 
 
 def test_an_index_of_sqlite_that_lost_a_row_is_made_anew(base):
@@ -165,7 +175,7 @@ def test_an_index_of_sqlite_that_lost_a_row_is_made_anew(base):
     data[cells : cells + 2] = struct.pack(">H", struct.unpack(">H", data[cells : cells + 2])[0] - 1)
     path.write_bytes(data)
     assert any("missing from index" in detail for _, detail, _ in problems(base))
-    assert repair(base / ".aivax", "kb", HashEmbedder()).after.problems == ()
+    assert run_repair(base).after.problems == ()
 
 
 def test_a_catalogue_that_cannot_be_read_is_to_be_deleted(base):
@@ -184,27 +194,32 @@ def test_a_catalogue_that_cannot_be_read_is_to_be_deleted(base):
     assert f"delete {path}, then: aivax ingest docs --collection kb" in done.out
 
 
-# Chroma
+# Chroma in a folder
+
+in_a_folder = pytest.mark.parametrize("vector_store", ["embedded"], indirect=True)
 
 
+@in_a_folder
 def test_a_chroma_folder_that_is_gone_is_found_and_made_anew(base):
     shutil.rmtree(base / ".aivax" / "chroma")
     ((part, detail, _),) = problems(base)
     assert part == "Chroma"
     assert "files are missing" in detail
-    assert repair(base / ".aivax", "kb", HashEmbedder()).after.problems == ()
+    assert run_repair(base).after.problems == ()
     assert answers(base, "chroma") == answers(base, "exact")
 
 
+@in_a_folder
 def test_vectors_that_chroma_lacks_are_found_and_given_to_it(base):
     with sqlite3.connect(snapshot(base) / "chroma.sqlite3") as db:
         db.execute("DELETE FROM embeddings WHERE embedding_id IN ('3', '4')")
     db.close()
     ((part, detail, _),) = problems(base)
     assert (part, detail.partition("damaged: ")[2]) == ("Chroma", "2 of 40 vectors are missing")
-    assert repair(base / ".aivax", "kb", HashEmbedder()).after.problems == ()
+    assert run_repair(base).after.problems == ()
 
 
+@in_a_folder
 def test_vectors_that_chroma_holds_but_does_not_find_are_found_by_asking(base):
     with sqlite3.connect(snapshot(base) / "chroma.sqlite3") as db:
         db.execute("UPDATE embeddings_queue SET vector = zeroblob(length(vector)) WHERE seq_id % 2")
@@ -212,13 +227,13 @@ def test_vectors_that_chroma_holds_but_does_not_find_are_found_by_asking(base):
     ((part, detail, _),) = problems(base)
     assert part == "Chroma"
     assert "damaged" in detail
-    assert repair(base / ".aivax", "kb", HashEmbedder()).after.problems == ()
+    assert run_repair(base).after.problems == ()
 
 
 def test_another_embedder_cannot_repair(base):
     sql(base, "DELETE FROM vectors_1 WHERE id = 5")
     with pytest.raises(KnowledgeError, match="indexed with hashing"):
-        repair(base / ".aivax", "kb", HashEmbedder(fingerprint="other/1"))
+        run_repair(base, HashEmbedder(fingerprint="other/1"))
     assert [detail for _, detail, _ in problems(base)] == ["1 chunks have no vector"]
 
 

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 from support.in_process import aivax_here
-from support.knowledge import HashEmbedder, run_ingest, write_files
+from support.knowledge import HashEmbedder, open_knowledge, run_ingest, server_address, write_files
 
 from aivax_cli.core.errors import NotFoundError
 from aivax_cli.core.types import RetrievalLimits
 from aivax_cli.ingest.progress import IngestSummary
 from aivax_cli.retrieval.exporting import export_collection
 from aivax_cli.retrieval.management import remove_collection, show_collection
-from aivax_cli.retrieval.search import KnowledgeBase
+
+pytestmark = pytest.mark.usefixtures("vector_store")
 
 CATS = {"docid": "cats", "text": "Cats sleep most of the day and hunt small animals at night."}
 BREAD = {"docid": "bread", "text": "Bread rises because yeast turns sugar into gas while the dough rests."}
@@ -48,12 +49,20 @@ def stored(base: Path) -> dict[str, tuple[str, str, str]]:
 
 def hits(base: Path, question: str, collection: str = "kb", **limits) -> list[tuple]:
     """All that users see of hits."""
-    knowledge = KnowledgeBase(base / ".aivax", HashEmbedder())
+    knowledge = open_knowledge(base)
     wanted = RetrievalLimits(**{"min_score": 0.0, "top": 50, **limits})
     passages = knowledge.search([collection], [question], wanted).passages
     knowledge.close()
     return [
-        (p.rank, p.text, p.score, p.source.place, p.source.heading, p.source.page, p.id.partition("/")[2])
+        (
+            p.rank,
+            p.text,
+            round(p.score, 6),
+            p.source.place,
+            p.source.heading,
+            p.source.page,
+            p.id.partition("/")[2],
+        )
         for p in passages
     ]
 
@@ -270,7 +279,7 @@ def test_a_collection_that_is_not_there_cannot_be_exported(tmp_path):
 
 def test_removing_a_collection_removes_what_came_from_files_of_lines(tmp_path):
     load(write_lines(tmp_path, {**CATS, "__tags": ["a"]}))
-    remove_collection(tmp_path / ".aivax", "kb")
+    remove_collection(tmp_path / ".aivax", "kb", server=server_address())
     assert counts(load(tmp_path)) == (1, 0, 0, 0)
     assert show_collection(tmp_path / ".aivax", "kb")[0].documents == 1
 

@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from support.knowledge import run_ingest, write_files
+
+pytestmark = pytest.mark.usefixtures("vector_store")
 
 READERS = 3
 ROUNDS = 4
@@ -14,11 +17,10 @@ ROUNDS = 4
 SEARCH = """
 import sys
 from pathlib import Path
-from support.knowledge import HashEmbedder
+from support.knowledge import open_knowledge
 from aivax_cli.core.types import RetrievalLimits
-from aivax_cli.retrieval.search import KnowledgeBase
 
-base = KnowledgeBase(Path(sys.argv[1]), HashEmbedder())
+base = open_knowledge(Path(sys.argv[1]))
 for line in sys.stdin:
     found = base.search(["kb"], ["version of the text"], RetrievalLimits(top=20, min_score=0.0)).passages
     print(*sorted(passage.text.replace("\\n", " ") for passage in found), sep="|", flush=True)
@@ -41,7 +43,7 @@ def ask(reader: subprocess.Popen[str]) -> str:
 def test_open_readers_in_other_processes_see_whole_files_and_every_new_version(tmp_path):
     write_version(tmp_path, 0)
     run_ingest(tmp_path)
-    command = [sys.executable, "-c", SEARCH, str(tmp_path / ".aivax")]
+    command = [sys.executable, "-c", SEARCH, str(tmp_path)]
     where = Path(__file__).parents[1]
     readers = [
         subprocess.Popen(command, cwd=where, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

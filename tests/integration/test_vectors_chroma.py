@@ -7,20 +7,22 @@ import shutil
 from pathlib import Path
 
 import pytest
-from support.knowledge import HashEmbedder, run_ingest, write_files
+from support.knowledge import open_knowledge, run_ingest, write_files
 
 from aivax_cli.core.errors import KnowledgeError
 from aivax_cli.core.types import RetrievalLimits
 from aivax_cli.retrieval import indexes, part_building, partition
 from aivax_cli.retrieval.catalogue import Catalogue
-from aivax_cli.retrieval.search import KnowledgeBase
 
 LIMITS = RetrievalLimits(top=5, min_score=0.0, reranker="none")
 COUNT = 40
 
 
+in_a_folder = pytest.mark.parametrize("vector_store", ["embedded"], indirect=True)
+
+
 @pytest.fixture
-def base(tmp_path: Path) -> Path:
+def base(tmp_path: Path, vector_store: str) -> Path:
     write_files(
         tmp_path, {f"docs/{n:02}.md": f"# Number {n}\n\nitem{n} of word{n % 7}\n" for n in range(COUNT)}
     )
@@ -29,7 +31,7 @@ def base(tmp_path: Path) -> Path:
 
 
 def search(base: Path, index: str, question: str = "item7 of word0") -> list[tuple[str, float]]:
-    knowledge = KnowledgeBase(base / ".aivax", HashEmbedder(), vector_index=index)
+    knowledge = open_knowledge(base, vector_index=index)
     passages = knowledge.search(["kb"], [question], LIMITS).passages
     knowledge.close()
     return [(passage.source.document, round(passage.score, 4)) for passage in passages]
@@ -47,7 +49,7 @@ def test_a_collection_of_two_letters_is_in_chroma(base):
 @pytest.mark.parametrize("name", ["é", "日本語の文書", "x" * 128, "two words"])
 def test_names_that_chroma_refuses_are_searched_in_chroma(base, name):
     run_ingest(base, collection=name)
-    knowledge = KnowledgeBase(base / ".aivax", HashEmbedder(), vector_index="chroma")
+    knowledge = open_knowledge(base)
     assert knowledge.search([name], ["item7 of word0"], LIMITS).passages[0].source.document == "docs/07.md"
 
 
@@ -60,12 +62,14 @@ def test_chroma_and_the_scan_agree_through_changes(base):
             assert search(base, "chroma", question) == search(base, "exact", question)
 
 
+@in_a_folder
 def test_an_unchanged_collection_leaves_its_index_alone(base):
     before = folder(base)
     run_ingest(base)
     assert folder(base) == before
 
 
+@in_a_folder
 def test_a_deleted_index_is_made_again(base):
     shutil.rmtree(base / ".aivax" / "chroma")
     assert search(base, "auto") == search(base, "exact")
@@ -75,6 +79,7 @@ def test_a_deleted_index_is_made_again(base):
     assert search(base, "chroma") == search(base, "exact")
 
 
+@in_a_folder
 @pytest.mark.parametrize("size", [0, 10])
 def test_an_index_with_files_cut_short_is_not_opened_but_made_again(base, size):
     files = [path for path in folder(base).rglob("*.bin") if path.stat().st_size > size]
@@ -87,6 +92,7 @@ def test_an_index_with_files_cut_short_is_not_opened_but_made_again(base, size):
     assert search(base, "chroma") == search(base, "exact")
 
 
+@in_a_folder
 def test_what_killed_writers_left_is_swept_away(base):
     (base / ".aivax/chroma/1-999-dead").mkdir()
     write_files(base, {"docs/new.md": "# New\n\nnew\n"})
@@ -94,6 +100,7 @@ def test_what_killed_writers_left_is_swept_away(base):
     assert not (base / ".aivax/chroma/1-999-dead").exists()
 
 
+@in_a_folder
 def test_an_index_that_does_not_find_its_vectors_is_not_used(base, monkeypatch):
     monkeypatch.setattr(part_building, "PROBES_FOUND", 2.0)  # more than can be found
     write_files(base, {"docs/new.md": "# New\n\nbrand new\n"})
@@ -102,6 +109,7 @@ def test_an_index_that_does_not_find_its_vectors_is_not_used(base, monkeypatch):
     assert search(base, "auto")[0][0] == "docs/07.md"
 
 
+@in_a_folder
 def test_what_came_after_a_snapshot_is_found_beside_it(base, monkeypatch):
     monkeypatch.setattr(partition, "LARGE", 10)
     monkeypatch.setattr(partition, "SLACK", 0.2)
@@ -114,12 +122,13 @@ def test_what_came_after_a_snapshot_is_found_beside_it(base, monkeypatch):
         assert search(base, "chroma", question) == search(base, "exact", question)
 
 
+@in_a_folder
 def test_large_collections_go_to_chroma_by_themselves(base, monkeypatch):
     monkeypatch.setattr(indexes, "EXACT_LIMIT", COUNT - 1)
-    knowledge = KnowledgeBase(base / ".aivax", HashEmbedder())
+    knowledge = open_knowledge(base, vector_index="auto")
     knowledge.search(["kb"], ["item7"], LIMITS)
     assert knowledge._indexes._open
     monkeypatch.setattr(indexes, "EXACT_LIMIT", COUNT)
-    knowledge = KnowledgeBase(base / ".aivax", HashEmbedder())
+    knowledge = open_knowledge(base, vector_index="auto")
     knowledge.search(["kb"], ["item7"], LIMITS)
     assert not knowledge._indexes._open
