@@ -55,31 +55,40 @@ def show(
     """
     from aivax_cli.cli.gateway_models import model_lines, models_record
     from aivax_cli.gateway.workspace import find_workspace
-    from aivax_cli.gateway.writing import resolved, to_yaml
+    from aivax_cli.gateway.writing import (
+        as_written,
+        inheritance_lines,
+        inheritance_record,
+        resolved,
+        to_yaml,
+    )
     from aivax_cli.wiring import plan_turn
 
     workspace = find_workspace(session.directory)
     loaded = workspace.load(gateway)
     definition = resolved(loaded)
     plan = plan_turn(loaded, workspace)
-    source = loaded.instructions_file or (loaded.file if loaded.instructions else None)
+    own = loaded.inherited.get("instructions", (loaded.file, 0))[0]
+    source = loaded.instructions_file or (own if loaded.instructions else None)
     instructions_from = workspace.shown(source) if source else None
+    filled_in = workspace.filled_in() | loaded.filled_in()
     if session.screen.json_output:
-        session.screen.data(
-            {
-                "file": workspace.shown(loaded.file),
-                "slug": loaded.definition.slug,
-                "instructions_from": instructions_from,
-                **models_record(plan),
-                "definition": definition,
-            }
-        )
+        record = {
+            "file": workspace.shown(loaded.file),
+            "slug": loaded.definition.slug,
+            **inheritance_record(loaded, workspace),
+            "instructions_from": instructions_from,
+            **models_record(plan),
+            "definition": definition,
+        }
+        session.screen.data(as_written(record, filled_in))
         return
     session.screen.write(
         f"# {workspace.shown(loaded.file)}, addressed as {loaded.definition.slug}\n"
         f"# instructions: {instructions_from or 'none'}\n"
-        + "".join(f"# {line}\n" for line in model_lines(plan))
-        + to_yaml(definition)
+        + "".join(f"# {line}\n" for line in inheritance_lines(loaded, workspace))
+        + as_written("".join(f"# {line}\n" for line in model_lines(plan)), filled_in)
+        + to_yaml(as_written(definition, filled_in))
     )
 
 

@@ -48,7 +48,8 @@ D = TypeVar("D", bound=Definition)
 class Reading(Generic[D]):
     """What came of reading one file: `definition` is None exactly when there are faults.
 
-    `tree` is there whenever the text was YAML at all, also when it was no valid definition.
+    `tree` is there whenever the text was YAML at all, also when it was no valid definition. `written` is what
+    the text says wherever a variable was filled in.
     """
 
     file: Path
@@ -56,6 +57,7 @@ class Reading(Generic[D]):
     definition: D | None
     tree: Tree | None
     faults: tuple[Fault, ...]
+    written: Written = field(default_factory=dict, kw_only=True)
 
     def claim(self, field: str) -> str | None:
         """The text of a top-level field, read also from a file that has faults."""
@@ -67,14 +69,12 @@ class Reading(Generic[D]):
 class GatewayReading(Reading[Gateway]):
     """A gateway file. `instructions` is the text of the system message, whichever field it came from.
 
-    `bases` are the files that it extends, the nearest first; `tree` holds what it has from them. `written` is
-    what the files say where a variable was filled in.
+    `bases` are the files that it extends, the nearest first; `tree` holds what it has from them.
     """
 
     instructions: str | None = None
     instructions_file: Path | None = None
     bases: tuple[Path, ...] = ()
-    written: Written = field(default_factory=dict)
     start: Path = Path()
 
 
@@ -114,7 +114,16 @@ def read_gateway(
     faults = _ordered(found, shown_as)
     sound = None if faults or is_base_only(file) else definition
     return GatewayReading(
-        file, shown_as, sound, tree, faults, instructions, instructions_path, lineage.bases, written, start
+        file,
+        shown_as,
+        sound,
+        tree,
+        faults,
+        instructions,
+        instructions_path,
+        lineage.bases,
+        start,
+        written=written,
     )
 
 
@@ -199,12 +208,12 @@ def _plain(
 ) -> Reading[D]:
     shown_as = display(file, start)
     tree, troubles = read_yaml(file, may_be_empty=True)
-    definition = None
+    definition, written = None, Written()
     if tree is not None:
-        definition, _, problems = _validate(tree, model, kind, environ)
+        definition, written, problems = _validate(tree, model, kind, environ)
         troubles += problems
     faults = _faults(shown_as, troubles)
-    return Reading(file, shown_as, None if faults else definition, tree, faults)
+    return Reading(file, shown_as, None if faults else definition, tree, faults, written=written)
 
 
 def _validate(

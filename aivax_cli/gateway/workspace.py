@@ -6,8 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from aivax_cli.core.errors import DefinitionError, Fault, UsageError, unknown_name
+from aivax_cli.gateway.basics import Definition
 from aivax_cli.gateway.definition import Gateway
 from aivax_cli.gateway.explain import shown
 from aivax_cli.gateway.inheriting import is_base_only
@@ -23,6 +25,7 @@ from aivax_cli.gateway.loading import (
 from aivax_cli.gateway.overrides import refuse_locked, with_fields, with_settings
 from aivax_cli.gateway.providers import Provider, merge_providers
 from aivax_cli.gateway.settings import WorkspaceSettings
+from aivax_cli.gateway.variables import Written
 from aivax_cli.gateway.yamlfile import display
 from aivax_cli.gateway.yamltree import FieldPath
 
@@ -63,6 +66,10 @@ class LoadedGateway:
         """What a request over the network changes; raises as `overrides.with_fields` does."""
         return self.with_definition(with_fields(self.definition, fields, locked_at=self.locked_at))
 
+    def filled_in(self) -> dict[str, str]:
+        """The values that variables gave the gateway, and what stands in its file instead."""
+        return values_written(self.definition, dict(self.written))
+
     def refuse_locked(self, name: str) -> None:
         """Raises UsageError when the field is locked: for what is overridden otherwise than by a setting."""
         refuse_locked(self.definition, name, locked_at=self.locked_at)
@@ -78,6 +85,18 @@ class LoadedGateway:
             if getattr(before, str(path[0])) == getattr(definition, str(path[0]))
         }
         return replace(self, definition=definition, instructions=instructions, written=kept)
+
+
+def values_written(definition: Definition | None, written: Written) -> dict[str, str]:
+    """What variables filled in, and what stands in the file for it."""
+    values = definition.model_dump(by_alias=True) if definition is not None else {}
+    found: dict[str, str] = {}
+    for path, text in written.items():
+        value: Any = values
+        for step in path:
+            value = value[step]
+        found[str(value)] = text
+    return found
 
 
 def find_workspace(start: Path) -> Workspace:
@@ -140,6 +159,13 @@ class Workspace:
         if reading.definition is None:
             raise DefinitionError(reading.faults)
         return reading.definition
+
+    def filled_in(self) -> dict[str, str]:
+        """The values that variables gave `aivax.yaml`, and what stands there instead; messages show that."""
+        if not self.settings_file.exists():
+            return {}
+        reading = read_settings(self.settings_file, start=self.start or self.root)
+        return values_written(reading.definition, reading.written)
 
     def providers(self) -> dict[str, Provider]:
         """The built-in providers and those of `aivax.yaml`. Raises DefinitionError when that is wrong."""
