@@ -46,13 +46,13 @@ def built_in_embedder() -> Embedder:
     return E5Embedder.from_store(AssetStore.from_environment(os.environ))
 
 
-def write_documents(base: Path, files: int, sections: int) -> None:
-    """Markdown files below `base/docs`; a section is about one chunk."""
-    every = synthetic.texts(files * sections)
+def write_documents(base: Path, files: int, sections: int, below: str = "", seed: int = 1) -> None:
+    """Markdown files below `base/docs`, or a folder in it; a section is about one chunk."""
+    every = synthetic.texts(files * sections, seed)
     for number in range(files):
         parts = [f"# Document {number}"]
         parts += [f"## Part {part}\n\n{next(every)}" for part in range(sections)]
-        path = base / "docs" / f"{number // FILES_PER_FOLDER:03}" / f"{number:06}.md"
+        path = base / "docs" / below / f"{number // FILES_PER_FOLDER:03}" / f"{number:06}.md"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("\n\n".join(parts), encoding="utf-8")
 
@@ -151,13 +151,13 @@ def memory(sizes: list[int]) -> None:
             write_documents(Path(folder), chunks // CHUNKS_PER_FILE, CHUNKS_PER_FILE)
             command = [sys.executable, __file__, "--child", folder]
             with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-                tree, most = _watched(process)
+                tree, most = watched(process)
                 assert process.stdout is not None
-                stored, before, peak, seconds = map(float, process.stdout.read().split())
-        peaks.append((peak, max(tree, peak)))
+                stored, before, highest, seconds = map(float, process.stdout.read().split())
+        peaks.append((highest, max(tree, highest)))
         print(
-            f"{stored:9,.0f} chunks: peak {peak / 1e6:5.0f} MB ({before / 1e6:.0f} MB before Chroma), "
-            f"all its {most} processes together {max(tree, peak) / 1e6:5.0f} MB, {seconds:4.0f} s",
+            f"{stored:9,.0f} chunks: peak {highest / 1e6:5.0f} MB ({before / 1e6:.0f} MB before Chroma), "
+            f"all its {most} processes together {max(tree, highest) / 1e6:5.0f} MB, {seconds:4.0f} s",
             flush=True,
         )
     for name, first, last in zip(
@@ -166,7 +166,7 @@ def memory(sizes: list[int]) -> None:
         print(f"  ratio of the peaks, {name:22} {last / first:.2f}")
 
 
-def _watched(process: subprocess.Popen[str]) -> tuple[int, int]:
+def watched(process: subprocess.Popen[str]) -> tuple[int, int]:
     """The highest sum of resident bytes of a process and all below it, and the most processes at once.
 
     Looked at every 20 ms, from `/proc`; (0, 1) where there is none.
@@ -201,18 +201,19 @@ def child(base: Path) -> None:
     def watch(progress: object) -> None:
         nonlocal before
         if getattr(progress, "phase", "") != "indexing":
-            before = _peak()
+            before = peak()
 
     start = time.perf_counter()
     request = IngestRequest((base / "docs",), "kb", base)
     summary = ingest(request, base / ".aivax", synthetic.SyntheticEmbedder(), on_progress=watch)
     assert not summary.warnings, summary.warnings
-    peak = max(_peak(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * RSS_UNIT)
-    print(summary.chunks, before, peak, time.perf_counter() - start)
+    print(summary.chunks, before, peak(), time.perf_counter() - start)
 
 
-def _peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RSS_UNIT
+def peak() -> int:
+    """The most bytes that this process or one that it has started had in memory."""
+    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return max(resource.getrusage(each).ru_maxrss for each in who) * RSS_UNIT
 
 
 def main() -> None:
