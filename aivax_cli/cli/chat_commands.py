@@ -98,8 +98,29 @@ async def _undo(chat: Chat, _argument: str) -> Next:
 async def _retry(chat: Chat, _argument: str) -> Next:
     turn = _last(chat)
     chat.turns = chat.turns[:-1]
+    chat.attached = (*turn.attachments, *chat.attached)
     chat.screen.note(f"asking again: {_short(turn.question)}")
     return AskAgain(turn.question)
+
+
+async def _attach(chat: Chat, argument: str) -> Next:
+    import asyncio
+
+    from aivax_cli.cli.attachments import described, read_attachment
+
+    if argument == "clear":
+        chat.screen.note(f"{len(chat.attached)} taken away")
+        chat.attached = ()
+        return None
+    if argument:
+        found = await asyncio.to_thread(read_attachment, argument, chat.directory)
+        for note in found.notes:
+            chat.screen.warn(note)
+        chat.attached = (*chat.attached, found)
+    for attachment in chat.attached:
+        chat.screen.note(described(attachment))
+    chat.screen.note("goes with the next message" if chat.attached else "nothing is attached")
+    return None
 
 
 async def _search(chat: Chat, argument: str) -> Next:
@@ -249,6 +270,7 @@ COMMANDS: Mapping[str, Command] = {
     "retry": Command("/retry", "Ask the last question again; its answer is forgotten.", _retry),
     "undo": Command("/undo", "Take back the last question and its answer.", _undo),
     "reset": Command("/reset", "Forget the conversation.", _reset),
+    "attach": Command("/attach [FILE|clear]", "Send an image or a document with the next message.", _attach),
     "sources": Command("/sources [N]", "The last answer's passages, or all of passage N.", _sources),
     "why": Command("/why", "What was searched and found, and exactly what was sent.", _why),
     "cost": Command("/cost", "What the last turn and the whole chat cost.", _cost),
@@ -270,8 +292,16 @@ def completions(chat: Chat) -> Mapping[str, Callable[[], Iterable[str]]]:
     follow["strategy"] = lambda: STRATEGIES
     follow["model"] = lambda: _known_models(chat)
     follow["set"] = lambda: [f"{field}=" for field in settable_fields()]
+    follow["attach"] = lambda: _files(chat.directory)
     follow["sources"] = lambda: [str(p.rank) for p in chat.last.passages] if chat.last else ()
     return follow
+
+
+def _files(folder: Path) -> list[str]:
+    try:
+        return ["clear", *sorted(entry.name for entry in folder.iterdir() if entry.is_file())]
+    except OSError:
+        return ["clear"]
 
 
 def _known_models(chat: Chat) -> list[str]:

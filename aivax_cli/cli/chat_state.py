@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aivax_cli.cli.attachments import Attachment, with_files
 from aivax_cli.core.types import Charge, Conversation, Message, Passage
 
 if TYPE_CHECKING:
@@ -34,13 +35,15 @@ class ChatTurn:
     charges: tuple[Charge, ...] = ()
     result: TurnResult | None = None
     stopped: str | None = None
+    attachments: tuple[Attachment, ...] = ()
 
     @property
     def messages(self) -> Conversation:
         """The turn as later turns see it; nothing when there was no answer, as roles must alternate."""
         if not self.text.strip():
             return ()
-        return (Message("user", self.question), Message("assistant", self.text))
+        asked = with_files(Message("user", self.question), self.attachments)
+        return (asked, Message("assistant", self.text))
 
 
 @dataclass(slots=True)
@@ -54,6 +57,8 @@ class Chat:
     turns: tuple[ChatTurn, ...] = field(default=())
     spent: tuple[Charge, ...] = field(default=())
     """Every charge of this chat, also of turns that were undone."""
+    attached: tuple[Attachment, ...] = field(default=())
+    """What goes along with the next message."""
 
     @property
     def definition(self) -> Gateway:
@@ -77,8 +82,10 @@ class Chat:
     def conversation(self, question: str) -> Conversation:
         """What a turn on this question is given."""
         before = [message for turn in self.turns for message in turn.messages]
-        return (*before, Message("user", question))
+        return (*before, with_files(Message("user", question), self.attached))
 
     def add(self, turn: ChatTurn) -> None:
-        self.turns = (*self.turns, turn)
+        """Keeps a turn, with what was attached to its question."""
+        self.turns = (*self.turns, replace(turn, attachments=self.attached))
+        self.attached = ()
         self.spent = (*self.spent, *turn.charges)

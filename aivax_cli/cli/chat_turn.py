@@ -63,7 +63,9 @@ async def ask(chat: Chat, question: str, *, markdown: bool = True) -> ChatTurn:
     """
     from aivax_cli.render.turn_view import TurnView
 
-    view = TurnView(chat.screen, markdown=markdown, question=question, root=chat.workspace.root)
+    as_json = chat.definition.response_schema is not None
+    root = chat.workspace.root
+    view = TurnView(chat.screen, markdown=markdown, question=question, root=root, as_json=as_json)
     stopped = await _follow(chat, view, question)
     turn = _turn(chat, view, question, stopped)
     chat.add(turn)

@@ -36,6 +36,10 @@ _COMPLAINT: Final = re.compile(
 )
 
 
+_TOO_STRICT: Final = re.compile(r"strict|additional_?properties|'required'|invalid schema", re.IGNORECASE)
+"""The field is taken, and this schema is not."""
+
+
 def way_of(call: ModelCall, found: Way | None) -> Way:
     """How a model is asked, whose endpoint was `found` to take no better way; None: nothing was found yet."""
     first = _first_way(call)
@@ -54,6 +58,8 @@ def simpler_way(call: ModelCall, way: Way, status: int, body: str) -> Way | None
     """The next way when the endpoint complains of this one, or None when it complains of something else."""
     if call.answer_format is None or status not in (400, 404, 422, 500, 501) or not _COMPLAINT.search(body):
         return None
+    if way == "strict" and not _TOO_STRICT.search(body):
+        return "object"
     return _WAYS[_WAYS.index(way) + 1] if way != "words" else None
 
 

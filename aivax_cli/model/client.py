@@ -164,6 +164,10 @@ class HttpChatModel:
             if other is None:
                 if status == 401:
                     self._keys.forget(target)
+                if any(message.images for message in exchange.call.messages):
+                    about_images = failures.images_refused(status, body, exchange.place)
+                    if about_images is not None:
+                        raise about_images
                 raise failures.status_error(status, headers, body, exchange.place)
             self._dialects[target.base_url, target.name] = other
 

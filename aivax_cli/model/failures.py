@@ -20,6 +20,7 @@ _KEY_LIKE = re.compile(
     r"|\b(?=\w*\d)(?=\w*[A-Za-z])\w{28,}"
 )
 _CONTEXT = re.compile(r"context.{0,30}(?:size|length|window|limit)", re.IGNORECASE)
+_IMAGES = re.compile(r"image|vision|multi-?modal|mmproj|content\W.{0,60}(?:string|text|str\b)", re.IGNORECASE)
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _BASE_URL_FIX = "check base_url: it is the part before /chat/completions and usually ends in /v1"
 _CONTEXT_FIX = "shorten the conversation, or lower knowledge.top or knowledge.max_tokens"
@@ -74,6 +75,19 @@ def status_error(status: int, headers: Mapping[str, str], body: str, place: Plac
     if is_transient(status, headers, found.code if found else ""):
         return TransientModelError(message, fix=fix, status=status, retry_after_s=retry_after_s(headers))
     return ModelError(message, fix=fix, status=status)
+
+
+def images_refused(status: int, body: str, place: Place) -> ModelError | None:
+    """The error for a request with images, when it is about those; None when it is about something else."""
+    if status not in (400, 404, 415, 422, 500, 501) or not _IMAGES.search(body):
+        return None
+    detail = _explained(body, place)[1]
+    said = f": {detail}" if detail else ""
+    return ModelError(
+        f"{place.who} refuses the images for the model '{place.model}' (HTTP {status}){said}",
+        fix="choose a model that takes images, or leave them out",
+        status=status,
+    )
 
 
 def payload_error(found: WireError, place: Place) -> ModelError:
