@@ -83,7 +83,7 @@ async def _exit(_chat: Chat, _argument: str) -> Next:
 
 async def _reset(chat: Chat, _argument: str) -> Next:
     count = len(chat.turns)
-    chat.turns = ()
+    chat.turns, chat.attached = (), ()
     chat.screen.note(f"forgot {count} turn{'' if count == 1 else 's'}")
     return None
 

@@ -75,8 +75,13 @@ class _Pattern:
 def _line(error: Any) -> str:
     """`path: what`, short: the value itself may be long."""
     said = f"{_path(error.absolute_path)}: {_said(error)}" if error.absolute_path else _said(error)
-    said = " ".join(said.split())
+    said = printable(" ".join(said.split()))
     return said if len(said) <= _LONGEST else said[: _LONGEST - 1] + "…"
+
+
+def printable(line: str) -> str:
+    """A line without what a terminal would obey: it ends up in an error, and the model wrote parts of it."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in line)
 
 
 def _said(error: Any) -> str:

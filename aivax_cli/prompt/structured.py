@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, SupportsIndex
 
 from aivax_cli.core.types import JsonValue
-from aivax_cli.prompt.schema_checks import problems_of
+from aivax_cli.prompt.schema_checks import printable, problems_of
 from aivax_cli.prompt.schema_wire import WRAPPED, is_object
 
 _FENCE: Final = re.compile(r"```[ \t]*([\w+-]*)[^\n]*\n(.*?)(?:\n[ \t]*```|\Z)", re.DOTALL)
@@ -175,7 +176,7 @@ def _distinct(values: Iterator[JsonValue]) -> Iterator[JsonValue]:
 def _nothing_in(text: str) -> str:
     if not text.strip():
         return "it is empty"
-    begins = " ".join(text.split())
+    begins = printable(" ".join(text.split()))
     begins = begins if len(begins) <= _SHOWN else begins[: _SHOWN - 1] + "…"
     return f"it holds no JSON; it begins: {begins}"
 
@@ -195,4 +196,11 @@ def _no_number(name: str) -> float:
     raise ValueError(f"{name} is no number of JSON")
 
 
-_DECODER: Final = json.JSONDecoder(parse_constant=_no_number)
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"{digits[:_SHOWN]} is beyond what JSON can be read back as")
+    return number
+
+
+_DECODER: Final = json.JSONDecoder(parse_constant=_no_number, parse_float=_finite)
