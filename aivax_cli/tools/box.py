@@ -44,14 +44,18 @@ class GatewayTools:
         root: Path,
         approve: Approve | None = None,
     ) -> None:
+        self._warnings: list[str] = []
         self._http = [tool for tool in tools if isinstance(tool, HttpTool)]
-        self._servers = [McpServer(tool, environ, root) for tool in tools if isinstance(tool, McpTools)]
+        self._servers = [
+            McpServer(tool, environ, root, self._warnings.append)
+            for tool in tools
+            if isinstance(tool, McpTools)
+        ]
         self._environ = environ
         self._approve = approve
         self._approved: set[str] = set()
         self._caller = HttpCaller()
         self._offers: dict[str, Offer] | None = None
-        self._warnings: list[str] = []
         self._preparing = asyncio.Lock()
         self._asking = asyncio.Lock()
 

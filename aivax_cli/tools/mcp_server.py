@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,10 +46,16 @@ class ServerTool:
 
 
 class McpServer:
-    """The server that one entry of a gateway's `tools` names. `root` is the folder a command runs in."""
+    """The server that one entry of a gateway's `tools` names.
 
-    def __init__(self, settings: McpTools, environ: Mapping[str, str], root: Path) -> None:
+    `root` is the folder a command runs in; `warn` takes what a person should know, a line each.
+    """
+
+    def __init__(
+        self, settings: McpTools, environ: Mapping[str, str], root: Path, warn: Callable[[str], None]
+    ) -> None:
         self.settings = settings
+        self._warn = warn
         self._environ = environ
         self._root = root
         self._link: Link | None = None
@@ -104,6 +110,7 @@ class McpServer:
         except Exception as error:  # noqa: BLE001 - whatever a server answers, or the SDK makes of it
             if link is not None and is_gone(error):
                 await link.close()
+                self._warn((await self._error("ended during a call")).message)
             return ToolOutcome(f"{name} failed: {self._masked(reason(error))}", True)
         text = self._masked(mcp_text(result.content, result.structured_content))
         return ToolOutcome(cut(text, self.settings.max_result_chars), failed=bool(result.is_error))

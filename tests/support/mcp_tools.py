@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from pathlib import Path
 
 from mcp.server.mcpserver import MCPServer
 from mcp.types import CallToolResult, ImageContent, TextContent
@@ -27,7 +28,7 @@ def environment(name: str) -> str:
 @server.tool()
 def folder() -> str:
     """Where the server runs."""
-    return os.getcwd()
+    return str(Path.cwd())
 
 
 @server.tool()
@@ -70,7 +71,8 @@ def picture() -> CallToolResult:
 @server.tool()
 def die() -> str:
     """Ends the server."""
-    print("going down", file=sys.stderr, flush=True)
+    sys.stderr.write("going down\n")
+    sys.stderr.flush()
     os._exit(3)
 
 
@@ -85,5 +87,5 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["http"]:
         server.run("streamable-http", host="127.0.0.1", port=int(sys.argv[2]))
     else:
-        print("starting up", file=sys.stderr, flush=True)
+        sys.stderr.write("starting up\n")
         server.run()
