@@ -8,6 +8,7 @@ colon. Here the object is closed: whoever lists the fields wants those.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -15,6 +16,7 @@ from aivax_cli.core.errors import UsageError
 from aivax_cli.core.types import JsonValue
 
 _TYPES: Final[Mapping[str, str]] = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
+_NAME: Final = re.compile(r"[\w$-]+")
 _SHOWN: Final = 40
 
 
@@ -47,6 +49,10 @@ def _field(part: str) -> tuple[str, dict[str, JsonValue]]:
         raise UsageError(
             f"'{head[:_SHOWN].strip()}' is more than a name and a type",
             fix="write a description after a colon; with commas in it, one field a line",
+        )
+    if not _NAME.fullmatch(words[0]):
+        raise UsageError(
+            f"'{words[0][:_SHOWN]}' is no name of a field", fix="use letters, digits, '_' and '-'"
         )
     field: dict[str, JsonValue] = {"type": _type(words[1]) if len(words) == 2 else "string"}
     return words[0], field | ({"description": description.strip()} if description.strip() else {})

@@ -69,7 +69,7 @@ def with_format(call: ModelCall, way: Way) -> ModelCall:
     if wanted is None:
         return call
     field = _field(wanted, way)
-    parameters = call.parameters if field is None else {**call.parameters, "response_format": field}
+    parameters = call.parameters if field is None else {"response_format": field, **call.parameters}
     enough = way in ("strict", "schema") and call.target.provider in _SHOWN_TO_THE_MODEL
     messages = call.messages if enough else requested(call.messages, wanted.request)
     return replace(call, parameters=parameters, messages=messages)

@@ -20,7 +20,7 @@ _STARTS: Final = re.compile(r"[{\[]")
 _MOST_STARTS: Final = 64
 """Places in a text at which a value is looked for: prose may be full of brackets."""
 _LONGEST_REPAIR: Final = 100_000
-_REPAIR_S: Final = 2.0
+_REPAIR_S: Final = 1.0
 _SHOWN: Final = 120
 
 
@@ -134,7 +134,7 @@ def _repaired(text: str) -> Iterator[JsonValue]:
         broken = _Timed(text[start.start() :])
         broken.deadline = time.monotonic() + _REPAIR_S
         mended = json_repair.loads(broken, skip_json_loads=True)
-        # Mended values have been seen that JSON cannot write.
+        # Mended values may be what JSON cannot write.
         value = _DECODER.decode(json.dumps(mended))
     except (TimeoutError, ValueError, RecursionError, TypeError):
         return
