@@ -31,6 +31,36 @@ class Asked:
     baseline: Path
 
 
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """Where a run is written for other programs."""
+
+    junit: Path | None
+    html: Path | None
+    markdown: Path | None
+    github: bool
+
+    def write(self, session: Session, run: Run, root: Path, comparison: Comparison | None) -> None:
+        """Writes what was asked for. Paths are relative to where the user stands."""
+        from aivax_cli.checks.reports.github import github_annotations
+        from aivax_cli.checks.reports.html import html_page
+        from aivax_cli.checks.reports.junit import junit_xml
+        from aivax_cli.checks.reports.markdown import markdown_text
+
+        here = session.directory
+        if self.junit:
+            (here / self.junit).write_text(junit_xml(run), encoding="utf-8")
+        if self.html:
+            (here / self.html).write_text(html_page(run, root, comparison), encoding="utf-8")
+        if self.markdown:
+            (here / self.markdown).write_text(markdown_text(run, root, comparison), encoding="utf-8")
+        if self.github:
+            session.screen.write(github_annotations(run, root))
+            if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+                with Path(summary).open("a", encoding="utf-8") as file:
+                    file.write(markdown_text(run, root, comparison))
+
+
 def check(
     session: Session,
     paths: Annotated[
@@ -50,6 +80,11 @@ def check(
     ] = False,
     bless: Annotated[bool, typer.Option("--bless", help="Make this run the baseline of later ones.")] = False,
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a JUnit report.")] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page to look at.")] = None,
+    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write Markdown.")] = None,
+    github: Annotated[
+        bool, typer.Option("--github", help="Annotate GitHub's pull request, and write the step summary.")
+    ] = False,
 ) -> None:
     """Run the checks of this workspace.
 
@@ -60,7 +95,6 @@ def check(
     from aivax_cli.checks.baseline import baseline_text, read_baseline
     from aivax_cli.checks.gating import exit_code
     from aivax_cli.checks.reports.json_report import run_object
-    from aivax_cli.checks.reports.junit import junit_xml
     from aivax_cli.render.check_view import show_run
 
     if prune and (text or tag or shard):
@@ -69,8 +103,8 @@ def check(
     run, comparison = asyncio.run(_run(session, asked))
     if bless:
         asked.baseline.write_text(baseline_text(run.results, read_baseline(asked.baseline)), encoding="utf-8")
-    if junit is not None:
-        junit.write_text(junit_xml(run), encoding="utf-8")
+    reports = Reports(junit, html, markdown, github=github)
+    reports.write(session, run, asked.workspace.root, comparison)
     if prune:
         session.screen.note(f"removed {asked.cassettes.prune()} recordings that nothing used")
     if session.screen.json_output:
