@@ -101,9 +101,17 @@ def _changed(gateway: Gateway, changes: Sequence[tuple[str, object]], locked_at:
         data = _assigned(data, name.split("."), value)
         if name == "model" and not any(overlap(each, "pricing") for each in named):
             data.pop("pricing", None)  # a price that a gateway states is its model's, and no other's
+        if name == "model" and _settles_routing(gateway, named):
+            data.pop("routing", None)  # whoever names a model wants that one to answer
         if name == "instructions" and value is not None:
             data.pop("instructions_file", None)
     return _validated(_plain(data))
+
+
+def _settles_routing(gateway: Gateway, named: set[str]) -> bool:
+    """Whether a model that is named takes the place of a router's choice."""
+    locked = any(lock_covers(lock, "routing") for lock in gateway.locked)
+    return not locked and not any(overlap(each, "routing") for each in named)
 
 
 def _validated(data: dict[str, object]) -> Gateway:
