@@ -78,8 +78,8 @@ class Gateway(Definition):
     """Short name: lower-case letters, digits, `.`, `_` and `-`."""
     description: str = ""
     """What the gateway is for, in a line; `aivax gateways` shows it."""
-    extends: str | None = None
-    """A gateway of the workspace, by name, whose fields hold wherever this file has none of its own."""
+    extends: Annotated[str, Field(min_length=1)] | None = None
+    """A gateway beside this one, by name or file, whose fields hold wherever this one has none."""
     model: ModelRefs
     """`@provider/name`, or an inline endpoint. Of a list, the next is tried when one fails before its first
     word."""

@@ -142,7 +142,8 @@ def _problem(kind: str, error: ErrorDetails, path: FieldPath, tree: Tree, schema
     if kind in ("string_too_short", "too_short"):
         return "must not be empty"
     if expected := _TYPES.get(kind):
-        return _wrong_type(expected, path, value, tree)
+        lists_texts = expected == "a list" and schema.takes_text((*path, 0))
+        return _wrong_type(expected, path, value, tree, suggests=expected != "a list" or lists_texts)
     # Our own validators word their problems themselves.
     return error["msg"].removeprefix("Value error, ")
 
@@ -170,6 +171,9 @@ def _is_number(value: object) -> bool:
 
 def _out_of_bounds(path: FieldPath, value: Value, schema: SchemaView) -> str:
     least, most = schema.bounds(path)
+    over = schema.more_than(path)
+    if over is not None and most is not None:
+        return f"must be more than {over:g} and at most {most:g}, not {value}"
     if least is not None and most is not None:
         return f"must be between {least:g} and {most:g}, not {value}"
     if least is not None:
@@ -201,10 +205,10 @@ def _breaks_rule(path: FieldPath, value: Value, schema: SchemaView) -> str:
     return f"{rule}, not {shown(value)}{suggestion}"
 
 
-def _wrong_type(expected: str, path: FieldPath, value: Value, tree: Tree) -> str:
+def _wrong_type(expected: str, path: FieldPath, value: Value, tree: Tree, *, suggests: bool = True) -> str:
     place = tree.places.get(path)
     written = place.written if place else None
-    suggest = _SUGGESTIONS.get(expected, _no_suggestion)
+    suggest = _SUGGESTIONS.get(expected, _no_suggestion) if suggests else _no_suggestion
     described = _described(value, written)
     if path[-1:] == ("api_key_command",) and isinstance(value, str):
         value, written = ", ".join(value.split()), None
@@ -247,6 +251,8 @@ def _for_list(value: Value, written: str | None) -> str:
     if isinstance(value, (dict, list)) or value is None:
         return ""
     text = written if written is not None else str(value)
+    if text.startswith("@"):  # which no plain text of YAML may begin with
+        text = f'"{text}"'
     return "" if len(text) > _SHOWN or looks_secret(text) else f"; write [{text}]"
 
 

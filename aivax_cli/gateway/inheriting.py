@@ -42,6 +42,8 @@ def with_bases(file: Path, tree: Tree) -> Lineage:
     bases: list[Path] = []
     merged, here, at = tree, file, tree
     while (reference := at.at(_FIELD)) is not None:
+        if not isinstance(reference, str) or not reference:
+            return Lineage(merged, tuple(bases), found, whole=False)  # of the wrong type, as others may be
         base, problem = _base(reference, here, [file, *bases])
         if base is None:
             return Lineage(merged, tuple(bases), (*found, (here, _trouble(at, problem))), whole=False)
@@ -108,10 +110,8 @@ def _below(path: FieldPath, taken: set[FieldPath]) -> bool:
     return any(path[:length] in taken for length in range(1, len(path) + 1))
 
 
-def _base(reference: object, file: Path, lineage: Sequence[Path]) -> tuple[Path | None, str]:
+def _base(reference: str, file: Path, lineage: Sequence[Path]) -> tuple[Path | None, str]:
     """The file that `extends` names, or what is wrong with it."""
-    if not isinstance(reference, str) or not reference:
-        return None, "must be the name of a gateway, as text"
     files = _beside(file)
     named = [each for each in files if reference in (each.name, each.stem)]
     named = named or [each for each in files if _name(each) == reference]

@@ -325,7 +325,7 @@ def _response_schema(file: Path, tree: Tree, root: Path) -> list[Trouble]:
     """What is wrong with the JSON Schema, or with the file that holds it."""
     field: FieldPath = ("response_schema",)
     value = tree.at(field)
-    if not isinstance(value, (str, dict)) or (isinstance(value, str) and looks_secret(value)):
+    if not isinstance(value, (str, dict)) or (isinstance(value, str) and (not value or looks_secret(value))):
         return []
     if isinstance(value, dict) or not names_file(value):
         fault = schema_fault(value)

@@ -35,9 +35,7 @@ PREFILLING: Mapping[str, Prefilling] = {
     # Some models continue it by Google's own API; newer ones refuse a request that ends so (HTTP 400).
     "generativelanguage.googleapis.com": Prefilling(continues=False),
     # "Prefilling assistant messages returns a 400 error on Claude 4.6 models": the migration guide.
-    "api.anthropic.com": Prefilling(
-        never=r"claude-(opus|sonnet|haiku)-(4-([6-9]|\d\d(?!\d))|[5-9])|claude-(fable|mythos)"
-    ),
+    "api.anthropic.com": Prefilling(never=r"claude-(opus|sonnet|haiku)-(4-([6-9]|\d\d(?!\d))|[5-9])"),
     # docs.mistral.ai, "prefix": the answer begins with the prefix itself.
     "api.mistral.ai": Prefilling(message={"prefix": True}, echoes=True),
     # api-docs.deepseek.com, "Chat Prefix Completion (Beta)": at /beta alone, and not repeated.

@@ -128,6 +128,14 @@ class SchemaView:
                 return str(form["propertyNames"]["patternErrorMessage"])
         return None
 
+    def takes_text(self, path: tuple[str | int, ...]) -> bool:
+        """Whether a place may hold a text."""
+        return any(form.get("type") == "string" or "enum" in form for form in self._forms_at(path))
+
+    def more_than(self, path: tuple[str | int, ...]) -> float | None:
+        """The number that a place's number must exceed."""
+        return next((f["exclusiveMinimum"] for f in self._forms_at(path) if "exclusiveMinimum" in f), None)
+
     def bounds(self, path: tuple[str | int, ...]) -> tuple[float | None, float | None]:
         """The least and the greatest number allowed at a place."""
         for form in self._forms_at(path):

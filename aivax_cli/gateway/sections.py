@@ -137,7 +137,18 @@ class McpTools(CalledTool):
     """The tools of an MCP server."""
 
     mcp: Annotated[
-        Annotated[str, Field(pattern=r"^https?://[^\s/]"), Tag("<text>")]
+        Annotated[
+            str,
+            Field(
+                pattern=r"^https?://[^\s/]",
+                json_schema_extra={
+                    "pattern": r"^(https?://[^\s/]|\$\{[A-Za-z_])",
+                    "patternErrorMessage": "must be an address with http:// or https://, or a command as a "
+                    "list of words",
+                },
+            ),
+            Tag("<text>"),
+        ]
         | Annotated[CommandWords, Tag("<list>")],
         Discriminator(
             text_or_list,

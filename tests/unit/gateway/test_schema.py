@@ -90,5 +90,5 @@ def test_an_editor_offers_the_canonical_names() -> None:
 
 
 def test_an_unknown_kind_lists_the_choices() -> None:
-    with pytest.raises(NotFoundError, match="choose one of: collection, gateway, workspace"):
+    with pytest.raises(NotFoundError, match="choose one of: checks, collection, gateway, workspace"):
         json_schema("zzz")
