@@ -105,11 +105,9 @@ class ChromaServer:
 
         with self.failures():
             try:
-                metadata = self._api.get_collection(name, **self._place).metadata or {}
+                return _revision(self._api.get_collection(name, **self._place))
             except NotFoundError:
                 return None
-        found = metadata.get(REVISION)
-        return found if isinstance(found, str) else None
 
     def close(self) -> None:
         """Lets go of connections."""
@@ -132,8 +130,13 @@ class ChromaServer:
             raise _translated(error, self._address, self._wait_s) from error
 
 
+def _revision(model: Any) -> str | None:
+    found = (model.metadata or {}).get(REVISION)
+    return found if isinstance(found, str) else None
+
+
 class ServedVectors(ChromaVectors):
-    """A collection on a server."""
+    """A collection on a server. `opened_at` is the revision that it carried then."""
 
     def __init__(self, server: ChromaServer, model: Any) -> None:
         from chromadb.api.models.Collection import Collection
@@ -141,6 +144,7 @@ class ServedVectors(ChromaVectors):
         self._server = server
         self._collection = Collection(client=server._api, model=model, embedding_function=None)
         self.name = str(model.name)
+        self.opened_at = _revision(model)
 
     @contextmanager
     def _call(self) -> Iterator[None]:

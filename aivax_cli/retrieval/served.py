@@ -55,6 +55,8 @@ what is dead."""
 NOTED_ROWS = 6_000
 """After this many rows the catalogue notes how far the server is: what a kill costs at most."""
 
+OTHER_STATE = "it belongs to a newer catalogue than this one, or to another"
+
 _HELD = re.compile(r"([A-Za-z0-9._-]+)@([0-9a-f]+)(?:>([0-9a-f]+))?")
 
 
@@ -160,7 +162,7 @@ class _Sync:
         collection = self._collection()
         held = Held.of(collection)
         served = None if held is None else self._server.open(held.name)
-        if held is None or served is None or not held.knows(served.revision()):
+        if held is None or served is None or not held.knows(served.opened_at):
             return None
         if held.coming is None and served.count() != collection.snapshot_vectors:
             return None

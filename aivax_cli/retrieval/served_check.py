@@ -6,7 +6,7 @@ from aivax_cli.retrieval.chroma import ChromaFailedError
 from aivax_cli.retrieval.chroma_server import ChromaServer, ServedVectors, ServerAddress, ServerDownError
 from aivax_cli.retrieval.reader import Reader
 from aivax_cli.retrieval.records import Collection
-from aivax_cli.retrieval.served import Held, check_sound
+from aivax_cli.retrieval.served import OTHER_STATE, Held, check_sound
 
 PROBES = 512
 """Vectors that are asked for; more than after each ingest, as nobody waits for a doctor's every second."""
@@ -34,8 +34,8 @@ def _fault(reader: Reader, collection: Collection, held: Held, server: ChromaSer
     served = server.open(held.name)
     if served is None:
         return "the collection is gone from it"
-    if not held.knows(served.revision()):
-        return "it belongs to another state of the catalogue than this machine's"
+    if not held.knows(served.opened_at):
+        return OTHER_STATE
     if held.coming is not None:
         return "an ingest that was stopped left it unfinished"
     if (missing := _missing(reader, collection, served)) is not None:

@@ -22,7 +22,7 @@ from aivax_cli.retrieval.chroma_server import (
 )
 from aivax_cli.retrieval.reader import Reader
 from aivax_cli.retrieval.records import Collection
-from aivax_cli.retrieval.served import Held, check_sound
+from aivax_cli.retrieval.served import OTHER_STATE, Held, check_sound
 from aivax_cli.retrieval.vectors import Matrix, MatrixCache
 
 if TYPE_CHECKING:
@@ -80,6 +80,8 @@ class ServedIndexes:
         served = self._server.open(held.name)
         if served is None:
             raise UnsoundError("the collection is gone from it")
+        if not held.knows(served.opened_at):
+            raise UnsoundError(OTHER_STATE)
         if held.coming is None and (count := served.count()) != collection.snapshot_vectors:
             raise UnsoundError(f"holds {count:,} vectors, not {collection.snapshot_vectors:,}")
         check_sound(reader, collection, served, OPENING_PROBES)
@@ -146,7 +148,7 @@ class ServedSearch:
             return self._matrices.get(self._reader, self._collection).nearest(questions, count)
         newer = self._newer.nearest(questions, count)
         return [
-            dict(sorted((a | b).items(), key=lambda hit: -hit[1])[:count])
+            dict(sorted((a | b).items(), key=lambda hit: (-hit[1], hit[0]))[:count])
             for a, b in zip(served, newer, strict=True)
         ]
 
@@ -158,7 +160,7 @@ class ServedSearch:
         wanted = min(count, vectors)
         found = self._served.nearest(questions, wanted)
         if not held.knows(self._served.revision()):  # after the question: see `served`
-            raise UnsoundError("it belongs to another state of the catalogue than this machine's")
+            raise UnsoundError(OTHER_STATE)
         if held.coming is None and any(len(hits) < FEWEST_FOUND * wanted for hits in found):
             raise UnsoundError(f"finds only {min(map(len, found))} of {wanted} vectors")
         if len(found) != len(questions):
@@ -181,5 +183,5 @@ class ServedSearch:
             }
             if any(abs(cosine - hits[number]) > COSINE_ERROR for number, cosine in cosines.items()):
                 raise UnsoundError("it holds other vectors than the catalogue")
-            exact.append(dict(sorted(cosines.items(), key=lambda hit: -hit[1])))
+            exact.append(cosines)
         return exact

@@ -47,9 +47,11 @@ def stored(base: Path) -> dict[str, tuple[str, str, str]]:
         }
 
 
-def hits(base: Path, question: str, collection: str = "kb", **limits) -> list[tuple]:
+def hits(
+    base: Path, question: str, collection: str = "kb", index: str | None = None, **limits
+) -> list[tuple]:
     """All that users see of hits."""
-    knowledge = open_knowledge(base)
+    knowledge = open_knowledge(base, vector_index=index)
     wanted = RetrievalLimits(**{"min_score": 0.0, "top": 50, **limits})
     passages = knowledge.search([collection], [question], wanted).passages
     knowledge.close()
@@ -57,7 +59,7 @@ def hits(base: Path, question: str, collection: str = "kb", **limits) -> list[tu
         (
             p.rank,
             p.text,
-            round(p.score, 6),
+            p.score,
             p.source.place,
             p.source.heading,
             p.source.page,
@@ -234,13 +236,15 @@ def grown(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("reranker", ["fused", "rrf", "none"])
-def test_export_and_import_give_the_same_searches(grown, reranker):
+def test_export_and_import_give_the_same_searches(grown, reranker, vector_store):
+    # Chroma in a folder puts passages of the same cosine into any order.
+    index = "exact" if vector_store == "embedded" else None
     write_lines(grown, *exported(grown), name="out.jsonl")
     load(grown, name="out.jsonl", collection="copy")
     for question in ("subject5", "cats sleep at night", "what is told of Book 1 part 3?", "yeast", "Late"):
-        ours = hits(grown, question, reranker=reranker)
+        ours = hits(grown, question, index=index, reranker=reranker)
         assert len(ours) > 5
-        assert hits(grown, question, "copy", reranker=reranker) == ours
+        assert hits(grown, question, "copy", index=index, reranker=reranker) == ours
 
 
 def test_the_export_of_an_import_is_the_same_file(grown):
