@@ -102,7 +102,7 @@ def test_a_request_does_not_reach_them_through_their_section() -> None:
 
 
 def test_a_request_respects_locks() -> None:
-    with pytest.raises(UsageError, match="parameters.seed is locked"):
+    with pytest.raises(UsageError, match=r"parameters\.seed is locked"):
         with_fields(gateway("parameters.seed"), request_fields({"seed": 1}))
 
 
@@ -137,5 +137,5 @@ def test_a_request_names_no_file_of_the_server() -> None:
 
 
 def test_a_lock_on_tools_holds_for_the_tools_of_a_request() -> None:
-    with pytest.raises(UsageError, match="tools is locked by g.yaml:3"):
+    with pytest.raises(UsageError, match=r"tools is locked by g\.yaml:3"):
         refuse_locked(gateway("tools"), "tools", locked_at="g.yaml:3")

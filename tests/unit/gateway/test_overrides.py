@@ -154,7 +154,7 @@ def test_a_short_name_means_the_shallowest_field() -> None:
 
 
 def test_a_short_name_of_several_fields_lists_them() -> None:
-    with pytest.raises(UsageError, match="knowledge.max_tokens, context.max_tokens"):
+    with pytest.raises(UsageError, match=r"knowledge\.max_tokens, context\.max_tokens"):
         with_settings(GATEWAY, ["max_tokens=5"])
 
 
