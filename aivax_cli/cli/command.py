@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from aivax_cli.core.errors import AivaxError, UsageError
+from aivax_cli.render.debug_log import debug_log
 from aivax_cli.render.screen import Screen
 
 # The one error of the command line that Typer exports; its base is the base of them all.
@@ -27,7 +28,10 @@ QuietOption = Annotated[
 ]
 NoColorOption = Annotated[bool, typer.Option("--no-color", help="No colour.", rich_help_panel=_SHARED_PANEL)]
 DebugOption = Annotated[
-    bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=_SHARED_PANEL)
+    bool,
+    typer.Option(
+        "--debug", help="Show every request, and the traceback of an error.", rich_help_panel=_SHARED_PANEL
+    ),
 ]
 
 _SHARED = {
@@ -95,7 +99,8 @@ def _runner(function: Callable[..., None], *, unless_command: bool = False) -> C
             debug=flags["debug"],
         )
         given = ctx.find_root().params.get("directory")
-        guard(screen, lambda: function(Session(screen, _directory(given)), **values))
+        with debug_log(screen):
+            guard(screen, lambda: function(Session(screen, _directory(given)), **values))
 
     context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
     keyword_only = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]

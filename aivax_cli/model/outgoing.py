@@ -8,6 +8,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from aivax_cli.core.errors import ModelError
+from aivax_cli.model.exchange_log import watched
 
 Client = TypeVar("Client")
 
@@ -22,14 +23,14 @@ def is_loopback(url: str) -> bool:
 
 
 def opened(make: Callable[[], Client]) -> Client:
-    """What `make`, the constructor of an httpx client, returns.
+    """What `make`, the constructor of an httpx client, returns; with --debug its exchanges are logged.
 
     Raises ModelError when the proxy or the certificates that the environment names cannot be used.
     """
     import httpx
 
     try:
-        return make()
+        return watched(make())
     except ImportError as error:
         raise ModelError(
             "the environment names a SOCKS proxy, and the package for it is not installed",

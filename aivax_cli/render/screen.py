@@ -137,6 +137,11 @@ class Screen:
             self._make_way()
             self.aside.print(message, style="dim", markup=False)
 
+    def trace(self, text: str) -> None:
+        """Lines for --debug on stderr, as they are. The text is text, not markup."""
+        self._make_way()
+        self.err.print(text, style="dim", markup=False, soft_wrap=True)
+
     def warn(self, message: str) -> None:
         """A warning line on stderr. The message is text, not markup."""
         self._make_way()
