@@ -40,7 +40,7 @@ class Searcher(Reader):
         return self._words(collection.id, query.match, limit) if query.match else [], query.reach
 
     def found(self, collection: Collection, question: str) -> float:
-        """The part of U (see `lexical`) that those words make up which some passage of the collection holds."""
+        """The part of U (see `lexical`) of those words that some passage of the collection holds."""
         counts = [count for _, count in self._counted(collection, question)]
         every = lexical.reach(collection.chunks, counts)
         held = lexical.reach(collection.chunks, (count for count in counts if count))

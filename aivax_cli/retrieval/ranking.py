@@ -11,6 +11,7 @@ ranked together:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -52,7 +53,7 @@ class Weights:
 
     def by_words(self, lexical: float) -> float:
         """What words add to a passage's similarity."""
-        return self.words * lexical**self.power
+        return self.words * math.pow(lexical, self.power)
 
 
 DEFAULT_WEIGHTS = Weights()
@@ -90,24 +91,27 @@ def fused(
     return best(scores, len(scores))
 
 
-def rrf(dense: Mapping[Key, float], lexical: Mapping[Key, float]) -> dict[Key, float]:
+def rrf(dense: Mapping[Key, float], lexical: Mapping[Key, float], k: int = RRF_K) -> dict[Key, float]:
     """Reciprocal rank fusion: the sum of `1 / (60 + rank)` over the two pools."""
     scores: dict[Key, float] = {}
     for side in (best(dense), best(lexical)):
         for rank, key in enumerate(side, start=1):
-            scores[key] = scores.get(key, 0.0) + 1 / (RRF_K + rank)
+            scores[key] = scores.get(key, 0.0) + 1 / (k + rank)
     return best(scores, len(scores))
 
 
 def boosted(
-    dense: Mapping[Key, float], lexical: Mapping[Key, float], boost: float = LEXICAL_BOOST
+    dense: Mapping[Key, float],
+    lexical: Mapping[Key, float],
+    boost: float = LEXICAL_BOOST,
+    reach: float = LEXICAL_REACH,
 ) -> dict[Key, float]:
     """The order of the vectors, with a bounded boost for words: `spread(dense) + min(1, lexical / 0.5)`.
 
     Words move passages within the pool of the vectors; what only words have found stays out.
     """
     scores = {
-        key: near + boost * min(1.0, lexical.get(key, 0.0) / LEXICAL_REACH)
+        key: near + boost * min(1.0, lexical.get(key, 0.0) / reach)
         for key, near in spread(best(dense)).items()
     }
     return best(scores, len(scores))
@@ -143,9 +147,11 @@ than its similarity. More finds less for questions that the documents do not cov
 passages: see `docs/performance.md`."""
 
 
-def score(similarity: float | None, lexical: float | None, found: float = 0.0) -> float:
-    """What users see and `min_score` cuts by, from 0 to 1: the similarity and what words add to it in `fused`,
-    as two reasons that do not depend on each other, less the words to be expected:
+def score(
+    similarity: float | None, lexical: float | None, found: float = 0.0, expected: float = EXPECTED_WORDS
+) -> float:
+    """What users see and `min_score` cuts by, from 0 to 1: the similarity and what words add in `fused`, as
+    two reasons that do not depend on each other, less the words to be expected:
     `1 - (1 - similarity) · (1 - lexical ** 1.25) - 0.08 · found`.
 
     `found` is the part of U that the words make up which some document of the collection holds: those may be
@@ -160,7 +166,7 @@ def score(similarity: float | None, lexical: float | None, found: float = 0.0) -
     if lexical is None:
         return _within(similarity)
     words = DEFAULT_WEIGHTS.by_words(lexical)
-    return _within(1 - (1 - similarity) * (1 - words) - EXPECTED_WORDS * found)
+    return _within(1 - (1 - similarity) * (1 - words) - expected * found)
 
 
 def _within(value: float) -> float:

@@ -49,13 +49,13 @@ class Evidence:
     lexical: Mapping[Hit, float]
     found: Mapping[int, float]
 
-    def score(self, hit: Hit) -> float:
-        """The score of a passage for this term."""
+    def score(self, hit: Hit, expected: float = ranking.EXPECTED_WORDS) -> float:
+        """The score of a passage for this term; see `ranking.score`."""
         similarity = self.dense.get(hit)
         found = self.found.get(hit[0])
         if found is None:
             return ranking.score(similarity, None)
-        return ranking.score(similarity, self.lexical.get(hit, 0.0), found)
+        return ranking.score(similarity, self.lexical.get(hit, 0.0), found, expected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,8 +249,11 @@ def find_collection(reader: Reader, name: str) -> Collection:
 def other_embedder(collection: Collection, sources: Sequence[str], wanted: str) -> KnowledgeError:
     """The error for a collection whose vectors another embedder made, with the command that mends it."""
     folders = " ".join(sources) or "FOLDER"
+    made_by = f"{collection.embedder.name}, not with {wanted}"
+    if collection.embedder.name == wanted:
+        made_by = f"{wanted} at another address, or with other dimensions or prefixes"
     return KnowledgeError(
-        f"collection '{collection.name}' was indexed with {collection.embedder.name}, not with {wanted}",
+        f"collection '{collection.name}' was indexed with {made_by}",
         fix=f"index it anew: aivax ingest {folders} --collection {collection.name} --reindex",
     )
 
