@@ -211,7 +211,7 @@ def _translated(error: Exception, address: ServerAddress, wait_s: float) -> Chro
     import httpx
     from chromadb.errors import ChromaError
 
-    status = _status(error)
+    status = error.code() if isinstance(error, ChromaError) else _status(error)
     if isinstance(error, httpx.ConnectTimeout):
         return ServerDownError(f"no connection within {min(wait_s, CONNECT_WAIT_S):g} s")
     if isinstance(error, httpx.TimeoutException):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import time
@@ -12,13 +13,21 @@ from pathlib import Path
 
 import pytest
 from support.ingest_server import IngestServer
-from support.knowledge import HashEmbedder, run_ingest, write_files
+from support.knowledge import (
+    STORE_VARIABLE,
+    HashEmbedder,
+    open_knowledge,
+    run_ingest,
+    server_address,
+    write_files,
+)
 
 from aivax_cli.core.types import RetrievalLimits
+from aivax_cli.retrieval import indexes
 from aivax_cli.retrieval.catalogue import Catalogue
 from aivax_cli.retrieval.chroma import ChromaFolder
 from aivax_cli.retrieval.names import chroma_name
-from aivax_cli.retrieval.search import KnowledgeBase
+from aivax_cli.retrieval.served_journal import Journal
 
 KILLS = int(os.environ.get("AIVAX_TEST_KILLS", "20"))
 FILES = int(os.environ.get("AIVAX_TEST_KILL_FILES", "40"))
@@ -62,7 +71,7 @@ def content(base: Path) -> dict[str, object]:
 
 
 def found(base: Path, index: str) -> list[list[tuple[str, float]]]:
-    knowledge = KnowledgeBase(base / ".aivax", HashEmbedder(), vector_index=index)
+    knowledge = open_knowledge(base, vector_index=index, strict=index == "chroma")
     limits = RetrievalLimits(top=10, min_score=0.0)
     results = [knowledge.search(["kb"], [question], limits).passages for question in QUESTIONS]
     knowledge.close()
@@ -161,3 +170,56 @@ def test_killed_while_chroma_is_written_the_next_run_writes_it(server, tmp_path)
     chroma = ChromaFolder(folder, chroma_name("kb"), create=False)
     assert chroma.ids() == numbers
     chroma.close()
+
+
+@pytest.fixture
+def over_a_server(chroma, monkeypatch):
+    """Ingests that may be killed and searches, all with the vectors indexed on a server."""
+    monkeypatch.setenv(STORE_VARIABLE, chroma.url)
+    monkeypatch.setattr(indexes, "EXACT_LIMIT", -1)
+    server = IngestServer()
+    yield server
+    server.close()
+
+
+@pytest.mark.timeout(600)
+def test_killed_at_random_moments_over_a_server_it_ends_as_an_undisturbed_run(
+    over_a_server, chroma, tmp_path
+):
+    calm = tmp_path / "calm"
+    for _ in range(2):  # timed on the second run, with everything warm
+        shutil.rmtree(calm, ignore_errors=True)
+        write_corpus(calm)
+        begun = time.monotonic()
+        over_a_server.start(calm)
+        assert over_a_server.wait()[0] == 0
+        duration = time.monotonic() - begun
+    expected, answers = content(calm), found(calm, "exact")
+    assert found(calm, "chroma") == answers
+    chance = random.Random(30)
+    killed = 0
+    bases = max(3, KILLS // 6)
+    for number in range(bases):
+        base = tmp_path / f"killed-{number}"
+        write_corpus(base)
+        for part in (1.0, 0.6):  # killed, and killed again while it goes on
+            pid = over_a_server.start(base)
+            time.sleep(chance.uniform(0.2, 1) * duration * part)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            killed += over_a_server.wait()[0] == -signal.SIGKILL
+            if ready_chunks(base):
+                assert found(base, "auto") == found(base, "exact")
+        over_a_server.start(base)
+        assert over_a_server.wait()[0] == 0
+        assert content(base) == expected
+        assert found(base, "chroma") == answers
+        made = Journal(base / ".aivax", server_address()).made()
+        (name,) = made.keys() & chroma.collections().keys()
+        assert chroma.ids(name) == vector_ids(base)
+    assert killed > bases // 2
+
+
+def vector_ids(base: Path) -> set[int]:
+    with sqlite3.connect(base / ".aivax" / "catalogue.db") as db:
+        return {row[0] for row in db.execute("SELECT id FROM vectors_1")}

@@ -25,6 +25,7 @@ def serve() -> None:
     from support.knowledge import HashEmbedder, run_ingest
 
     from aivax_cli.ingest import embed
+    from aivax_cli.retrieval import served
 
     class Slow(HashEmbedder):
         def embed_passages(self, texts, on_batch=None):
@@ -32,6 +33,7 @@ def serve() -> None:
             return super().embed_passages(texts, on_batch)
 
     embed.WINDOW_CHUNKS = WINDOW_CHUNKS
+    served.SERVER_BATCH_ROWS, served.NOTED_ROWS = 8, 16
     _answer("ready")
     for line in sys.stdin:
         base, seconds = line.split()
