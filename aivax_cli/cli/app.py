@@ -12,6 +12,7 @@ from aivax_cli.cli.chat import chat
 from aivax_cli.cli.check import check
 from aivax_cli.cli.collections import collections
 from aivax_cli.cli.command import DebugOption, JsonOption, NoColorOption, QuietOption, command, run
+from aivax_cli.cli.compare import compare
 from aivax_cli.cli.complete import complete
 from aivax_cli.cli.doctor import doctor
 from aivax_cli.cli.gateways import gateways
@@ -64,6 +65,7 @@ command(app, "complete")(complete)
 app.add_typer(gateways, name="gateways")
 app.add_typer(collections, name="collections")
 command(app, "check")(check)
+command(app, "compare")(compare)
 command(app, "tools")(tools)
 command(app, "schema")(schema)
 app.add_typer(models, name="models")

@@ -13,6 +13,8 @@ from aivax_cli.cli.command import Session
 from aivax_cli.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aivax_cli.checks.cases import Case, Selection
     from aivax_cli.checks.cassettes import Cassettes, Mode
     from aivax_cli.checks.loading import LoadedChecks
@@ -29,6 +31,25 @@ class Asked:
     cases: tuple[Case, ...]
     cassettes: Cassettes
     baseline: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Modes:
+    """Which of the modes the command line names."""
+
+    record: bool
+    replay: bool
+    live: bool
+
+    def chosen(self, recordings: Path) -> Mode:
+        """The one mode. Raises UsageError for several."""
+        from aivax_cli.checks.cassettes import Mode, default_mode
+
+        given = {Mode.RECORD: self.record, Mode.REPLAY: self.replay, Mode.LIVE: self.live}
+        chosen = [mode for mode, asked in given.items() if asked]
+        if len(chosen) > 1:
+            raise UsageError("--record, --replay and --live exclude each other", fix="choose one")
+        return chosen[0] if chosen else default_mode(os.environ, recordings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +120,9 @@ def check(
 
     if prune and (text or tag or shard):
         raise UsageError("--prune needs the whole run", fix="leave out -k, --tag and --shard")
-    asked = _asked(session, paths, _selection(text, tag, shard), record=record, replay=replay, live=live)
-    run, comparison = asyncio.run(_run(session, asked))
+    modes = Modes(record=record, replay=replay, live=live)
+    asked = asked_for(session, paths, selected_by(text, tag, shard), modes)
+    run, comparison = asyncio.run(run_checks(session, asked))
     if bless:
         asked.baseline.write_text(baseline_text(run.results, read_baseline(asked.baseline)), encoding="utf-8")
     reports = Reports(junit, html, markdown, github=github)
@@ -115,15 +137,17 @@ def check(
         raise typer.Exit(code)
 
 
-def _asked(
+def asked_for(
     session: Session,
     paths: list[Path] | None,
     selection: Selection,
-    *,
-    record: bool,
-    replay: bool,
-    live: bool,
+    modes: Modes,
+    adapt: Callable[[LoadedChecks], LoadedChecks] | None = None,
 ) -> Asked:
+    """What is to be run. `adapt` changes each file of checks before its cases are made.
+
+    Raises UsageError when nothing is selected, DefinitionError for what is wrong in the files.
+    """
     from aivax_cli.checks.baseline import FILE
     from aivax_cli.checks.cases import cases
     from aivax_cli.checks.cassettes import FOLDER, Cassettes, environment_secrets
@@ -134,6 +158,8 @@ def _asked(
     workspace = find_workspace(session.directory)
     given = [session.directory / path for path in paths or []]
     files = load_checks(check_files(given, workspace.root), start=session.directory)
+    if adapt is not None:
+        files = tuple(adapt(each) for each in files)
     selected = tuple(
         case for each in files for case in cases(each.definition, each.tests, each.file, selection)
     )
@@ -142,23 +168,11 @@ def _asked(
         raise UsageError("no test is selected", fix=fix)
     home = workspace.root / CHECKS
     folder = home / FOLDER
-    mode = _mode(folder, record=record, replay=replay, live=live)
-    cassettes = Cassettes(folder, mode, environment_secrets(os.environ))
+    cassettes = Cassettes(folder, modes.chosen(folder), environment_secrets(os.environ))
     return Asked(workspace, files, selected, cassettes, home / FILE)
 
 
-def _mode(folder: Path, *, record: bool, replay: bool, live: bool) -> Mode:
-    from aivax_cli.checks.cassettes import Mode, default_mode
-
-    chosen = [
-        mode for mode, asked in ((Mode.RECORD, record), (Mode.REPLAY, replay), (Mode.LIVE, live)) if asked
-    ]
-    if len(chosen) > 1:
-        raise UsageError("--record, --replay and --live exclude each other", fix="choose one")
-    return chosen[0] if chosen else default_mode(os.environ, folder)
-
-
-def _selection(text: str | None, tags: list[str] | None, shard: str | None) -> Selection:
+def selected_by(text: str | None, tags: list[str] | None, shard: str | None) -> Selection:
     from aivax_cli.checks.cases import Selection
 
     return Selection(text, tuple(tags or ()), None, _part(shard) if shard else None)
@@ -171,7 +185,7 @@ def _part(shard: str) -> tuple[int, int]:
     return int(which), int(of)
 
 
-async def _run(session: Session, asked: Asked) -> tuple[Run, Comparison | None]:
+async def run_checks(session: Session, asked: Asked) -> tuple[Run, Comparison | None]:
     """Runs the cases, and sets the run beside its baseline."""
     import time
 

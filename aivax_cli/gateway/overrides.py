@@ -45,7 +45,7 @@ def with_settings(gateway: Gateway, assignments: Iterable[str], *, locked_at: st
         field, equals, text = assignment.partition("=")
         if not equals:
             raise UsageError(f"'{assignment}' sets nothing", fix="write field=value, like temperature=0.2")
-        name = _full_name(field.strip())
+        name = full_name(field.strip())
         changes.append((name, _value(name, text)))
     return _changed(gateway, changes, locked_at)
 
@@ -56,7 +56,7 @@ def with_fields(gateway: Gateway, fields: Mapping[str, object], *, locked_at: st
     None takes a field back to its default. Raises as `with_settings` does, also for the fields of
     `settable.NOT_FROM_REQUESTS`, and for a response schema that is not inline: a request names no files.
     """
-    changes = [(_full_name(field), value) for field, value in fields.items()]
+    changes = [(full_name(field), value) for field, value in fields.items()]
     for name, value in changes:
         if any(overlap(name, refused) for refused in NOT_FROM_REQUESTS):
             raise UsageError(f"{name} cannot be changed by a request", fix="the gateway chooses it")
@@ -124,7 +124,7 @@ def _validated(data: dict[str, object]) -> Gateway:
         raise UsageError(told) from error
 
 
-def _full_name(field: str) -> str:
+def full_name(field: str) -> str:
     known = settable_fields()
     if field in known or field in sections() or field.startswith(f"{EXTRA_BODY}."):
         return field
