@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 _PAUSE_S = 0.05
@@ -13,21 +13,28 @@ _LONGEST_PRESS = 1024
 INTERRUPT, END = "\x03", "\x04"
 
 
-async def pressed_key(wanted: str) -> str:
-    """The first key pressed from now on that is among `wanted`, in lower case; END when there are none.
+@contextmanager
+def single_keys() -> Iterator[Callable[[str], Awaitable[str]]]:
+    """Inside the block keys come one by one, unseen: put a question there, then await what it gives.
 
-    What was typed before is thrown away: it was no answer. Raises OSError without a terminal. Ctrl-C stays
-    what it is everywhere, and cancelling gives the terminal back as it was.
+    That is a function of the wanted keys, which returns the first of them that is pressed, in lower case, or
+    END when there will be none. What was typed before the block is thrown away: it was no answer. Raises
+    OSError without a terminal. Ctrl-C stays what it is everywhere.
     """
     with _terminal() as read:
-        while True:
-            typed = read()
-            if typed is None:
-                await asyncio.sleep(_PAUSE_S)
-                continue
-            key = typed[:1].lower() or END
-            if key in wanted or key == END:
-                return key
+
+        async def pressed(wanted: str) -> str:
+            while True:
+                typed = read()
+                if typed is None:
+                    await asyncio.sleep(_PAUSE_S)
+                    continue
+                # Of what comes in one piece, pasted or an arrow key, the first character alone is looked at.
+                key = typed[:1].lower() or END
+                if key in wanted or key == END:
+                    return key
+
+        yield pressed
 
 
 if sys.platform == "win32":
