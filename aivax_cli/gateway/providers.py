@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
@@ -73,13 +73,13 @@ def merge_providers(
     return merged
 
 
-def price_problem(reference: str, providers: Container[str]) -> str | None:
+def price_problem(reference: str, providers: Collection[str]) -> str | None:
     """What is wrong with the name of a model that `aivax.yaml` prices, None when nothing is."""
     try:
         name, _ = split_model_ref(reference)
     except UsageError as error:
         return str(error)
-    return None if name in providers else f"no provider named '{name}'"
+    return None if name in providers else str(unknown_name("provider", name, providers, otherwise=""))
 
 
 def provider_problem(name: str, given: ProviderSettings) -> str | None:

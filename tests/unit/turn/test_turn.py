@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -237,6 +237,13 @@ def test_a_prefill_is_the_beginning_of_the_answer_once() -> None:
     turn.run()
     assert [event.text for event in turn.told(TextDelta)] == ["ab", "c"]
     assert turn.models.calls[0].messages[-1] == Message("assistant", "a")
+
+
+def test_an_endpoint_that_repeats_the_prefill_says_it_once() -> None:
+    turn = Turn([ModelText("ab"), ModelText("c"), END], prefill="a")
+    turn.plan = replace(turn.plan, targets=(replace(TARGET, base_url="https://api.mistral.ai/v1"),))
+    turn.run()
+    assert turn.result.text == "abc"
 
 
 def test_a_prefill_stays_last_behind_the_tools_results() -> None:
