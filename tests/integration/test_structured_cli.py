@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from support.command_line import Done, aivax
 from support.in_process import aivax_here
+from support.terminal_session import TerminalSession
 from support.upstream import Answer, Request, Upstream, calls_tool, chunk, json_answer, says, sse, status
 from support.workspaces import write_gateway
 
@@ -278,3 +279,17 @@ def test_a_chat_shows_the_json_and_remembers_it(place: Place) -> None:
     pretty = '{\n  "name": "Ann",\n  "age": 3\n}'
     assert done.out == f"{pretty}\n" * 2
     assert [m["content"] for m in place.bodies[1]["messages"][1:]] == ["who?", pretty, "and now?"]
+
+
+def test_on_a_terminal_the_json_stands_as_code_without_a_fence(place: Place) -> None:
+    session = TerminalSession("complete", "g", "who?", cwd=place.root)
+    assert session.wait_for_end() == 0
+    lines = [line.strip() for line in session.lines]
+    assert '"name": "Ann",' in lines
+    assert not any("```" in line for line in lines)
+
+
+def test_on_a_terminal_json_only_is_the_value_over_several_lines(place: Place) -> None:
+    session = TerminalSession("complete", "g", "who?", "--json-only", "--quiet", cwd=place.root)
+    assert session.wait_for_end() == 0
+    assert json.loads(session.text) == {"name": "Ann", "age": 3}
