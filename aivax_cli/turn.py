@@ -25,6 +25,7 @@ from aivax_cli.steps.plan import Ports, Progress, TurnPlan
 from aivax_cli.steps.routing import route
 from aivax_cli.steps.searching import search
 from aivax_cli.steps.structured import structured_answer
+from aivax_cli.steps.together import together
 from aivax_cli.strategy import Strategy, strategy_named
 
 
@@ -41,16 +42,15 @@ async def run_turn(plan: TurnPlan, conversation: Conversation, ports: Ports) -> 
     progress = Progress(started=ports.clock(), targets=plan.targets)
     strategy = strategy_named(plan.knowledge.strategy if plan.knowledge else "Plain")
     require_prices(plan, strategy, ports)
+    before: list[AsyncGenerator[Event, None]] = []
     if plan.routing is not None:
-        async with aclosing(route(plan.routing, conversation, ports, progress)) as routing:
-            async for event in routing:
-                yield event
+        before.append(route(plan.routing, conversation, ports, progress))
     if plan.knowledge and ports.retriever and strategy.tool is None:
-        async with aclosing(
-            search(plan, plan.knowledge, strategy, conversation, ports, progress)
-        ) as searching:
-            async for event in searching:
-                yield event
+        before.append(search(plan, plan.knowledge, strategy, conversation, ports, progress))
+    # Of what two calls might cost at once a budget may not have enough, and of one after the other it may.
+    async with aclosing(together(*before, in_turn=plan.gateway.budget is not None)) as preparing:
+        async for event in preparing:
+            yield event
     answered = answer if plan.response_schema is None else structured_answer
     async with aclosing(answered(plan, strategy, conversation, ports, progress)) as answering:
         async for event in answering:
