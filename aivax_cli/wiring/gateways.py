@@ -15,6 +15,7 @@ from aivax_cli.wiring.knowledge import WrapEndpoint, as_it_is, knowledge_base
 from aivax_cli.wiring.plans import instructions, plan_turn
 from aivax_cli.wiring.remote import remote_sources, remote_texts
 from aivax_cli.wiring.tools import ToolBoxes
+from aivax_cli.wiring.tracing import open_tracing, traced_embedders, traced_ports
 
 if TYPE_CHECKING:
     from aivax_cli.assets.store import Progress
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from aivax_cli.usage.guard import BudgetGuard
     from aivax_cli.usage.meter import Meter
     from aivax_cli.usage.reservations import Reservations
+    from aivax_cli.usage.tracing import Tracing, TurnTrace
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class OpenWorkspace:
     reservations: Reservations
     adapt: Callable[[Ports], Ports] | None = None
     """What is done to the ports of every turn, for those who record or replay it."""
+    tracing: Tracing | None = None
 
     def gateway(self, loaded: LoadedGateway) -> GatewayRuntime:
         """A gateway ready for turns. Raises UsageError or NotFoundError when its models are unknown."""
@@ -71,10 +74,15 @@ class GatewayRuntime:
 
     def turn(self, conversation: Conversation) -> AsyncGenerator[Event, None]:
         """The events of one turn; see `turn.run_turn`."""
+        tracing = self.shared.tracing
+        trace = tracing.turn(self.gateway.definition) if tracing else None
+        self._meter = self._new_meter(trace)
+        events = self._turn(self._plan(), conversation, traced_ports(self._ports(self._meter), trace))
+        return trace.events(events) if trace else events
+
+    def _turn(self, plan: TurnPlan, conversation: Conversation, ports: Ports) -> AsyncGenerator[Event, None]:
         from aivax_cli.turn import run_turn
 
-        self._meter = self._new_meter()
-        plan, ports = self._plan(), self._ports(self._meter)
         if not self.gateway.definition.remote_instructions:
             return run_turn(plan, conversation, ports)
         return self._informed_turn(plan, conversation, ports)
@@ -137,12 +145,12 @@ class GatewayRuntime:
     def _plan(self) -> TurnPlan:
         return plan_turn(self.gateway, self.shared.workspace)
 
-    def _new_meter(self) -> Meter:
+    def _new_meter(self, trace: TurnTrace | None = None) -> Meter:
         from aivax_cli.gateway.ids import new_id
         from aivax_cli.usage.meter import Meter
 
         return Meter(
-            self.shared.chat,
+            trace.chat(self.shared.chat) if trace else self.shared.chat,
             self.shared.prices,
             self.shared.counter,
             self.shared.ledger,
@@ -200,7 +208,11 @@ async def open_workspace(
     async with AsyncExitStack() as stack:
         engine = stack.enter_context(local_engine(store, environ))
         chat = await stack.enter_async_context(HttpChatModel(environ, local=engine))
-        base = knowledge_base(workspace, store, environ, wrap=wrap or as_it_is)
+        tracing = open_tracing(environ)
+        if tracing is not None:
+            stack.callback(tracing.close)
+        traced = traced_embedders(tracing)
+        base = knowledge_base(workspace, store, environ, wrap=wrap or as_it_is, traced=traced)
         stack.callback(base.close)
         prices = GenaiPriceBook()
         pool = model_pool(workspace, prices)
@@ -221,6 +233,7 @@ async def open_workspace(
             remote_texts(workspace, environ),
             tools,
             day,
+            tracing=tracing,
         )
 
 

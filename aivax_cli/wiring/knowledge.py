@@ -199,10 +199,11 @@ def knowledge_base(
     environ: Mapping[str, str] = os.environ,
     *,
     wrap: WrapEndpoint = as_it_is,
+    traced: Callable[[Embedder], Embedder] | None = None,
 ) -> KnowledgeBase:
     """The workspace's collections, for searching, each with its own embedder. The caller closes it.
 
-    `wrap` is as in `collection_embedder`.
+    `wrap` is as in `collection_embedder`; `traced` gets each embedder and returns what is asked instead.
     """
     from aivax_cli.retrieval.search import KnowledgeBase
 
@@ -213,7 +214,7 @@ def knowledge_base(
         if name not in own:
             found = collection_embedder(workspace, name, store, environ, wrap=wrap)
             own[name] = built_in if found.fingerprint == built_in.fingerprint else found
-        return own[name]
+        return traced(own[name]) if traced else own[name]
 
     def close() -> None:
         from aivax_cli.retrieval.embedding.remote import RemoteEmbedder
