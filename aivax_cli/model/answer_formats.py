@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, Literal
+from urllib.parse import urlsplit
 
 from aivax_cli.core.types import AnswerFormat, Conversation, JsonValue, Message, ModelCall
 
@@ -20,15 +21,15 @@ _WAYS: Final[tuple[Way, ...]] = ("strict", "schema", "object", "words")
 
 FIRST_WAYS: Final[Mapping[str, Way]] = {
     # Ignores the field: https://docs.claude.com/en/api/openai-sdk
-    "anthropic": "words",
+    "api.anthropic.com": "words",
     # Knows json_object alone: https://api-docs.deepseek.com/guides/json_mode
-    "deepseek": "object",
+    "api.deepseek.com": "object",
 }
-"""By provider, where it is not `strict`."""
+"""By host, where it is not `strict`: a provider whose `base_url` aivax.yaml changes is what it is there."""
 
-_SHOWN_TO_THE_MODEL: Final = frozenset({"openai", "google", "mistral", "openrouter", "aivax"})
-"""Providers that tell the model of the schema themselves, or are as good as their word. Others may only
-constrain what it writes (llama.cpp, Ollama), which goes better when it knows, or pass the field over."""
+_TELL_THE_MODEL: Final = frozenset({"api.openai.com", "generativelanguage.googleapis.com", "api.mistral.ai"})
+"""Hosts that guarantee a schema and tell the model of it. Others may only constrain what it writes (llama.cpp,
+Ollama), which goes better when it knows, or pass the field over without a word: they are asked in words, too."""
 
 _COMPLAINT: Final = re.compile(
     r"response_?format|json_?schema|json_?object|json mode|structured.?output|grammar|invalid schema",
@@ -50,7 +51,7 @@ def _first_way(call: ModelCall) -> Way:
     wanted = call.answer_format
     if wanted is None or wanted.in_words_only:
         return "words"
-    way = FIRST_WAYS.get(call.target.provider, "strict")
+    way = FIRST_WAYS.get(_host(call), "strict")
     return "schema" if way == "strict" and not wanted.strict else way
 
 
@@ -70,7 +71,7 @@ def with_format(call: ModelCall, way: Way) -> ModelCall:
         return call
     field = _field(wanted, way)
     parameters = call.parameters if field is None else {"response_format": field, **call.parameters}
-    enough = way in ("strict", "schema") and call.target.provider in _SHOWN_TO_THE_MODEL
+    enough = way in ("strict", "schema") and _host(call) in _TELL_THE_MODEL
     messages = call.messages if enough else requested(call.messages, wanted.request)
     return replace(call, parameters=parameters, messages=messages)
 
@@ -81,6 +82,13 @@ def requested(messages: Conversation, request: str) -> Conversation:
         first = replace(messages[0], content=f"{messages[0].content}\n\n{request}")
         return (first, *messages[1:])
     return (Message("system", request), *messages)
+
+
+def _host(call: ModelCall) -> str:
+    try:
+        return urlsplit(call.target.base_url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _field(wanted: AnswerFormat, way: Way) -> dict[str, JsonValue] | None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from aivax_cli.core.types import AnswerFormat, Message, ModelCall, ModelTarget, Purpose
+from aivax_cli.gateway.providers import PROVIDERS
 from aivax_cli.model.adapting import simpler
 from aivax_cli.model.wire import Dialect, request_body
 
@@ -15,7 +16,8 @@ TALK = (Message("system", "Be brief."), Message("user", "who?"))
 
 
 def call(provider: str = "", wanted: AnswerFormat | None = WANTED, **fields: Any) -> ModelCall:
-    target = ModelTarget(f"@{provider}/m", provider, "m", "http://host/v1")
+    base_url = PROVIDERS[provider].base_url if provider else "http://host/v1"
+    target = ModelTarget(f"@{provider}/m", provider, "m", base_url)
     return ModelCall(Purpose.STRUCTURED, target, TALK, answer_format=wanted, **fields)
 
 
@@ -35,6 +37,7 @@ IN_WORDS = "Be brief.\n\nAnswer in JSON."
         ("openai", NATIVE, "Be brief."),
         ("google", NATIVE, "Be brief."),
         ("ollama", NATIVE, IN_WORDS),
+        ("openrouter", NATIVE, IN_WORDS),
         ("local", NATIVE, IN_WORDS),
         ("", NATIVE, IN_WORDS),
         ("deepseek", {"type": "json_object"}, IN_WORDS),
