@@ -3,32 +3,25 @@
 Most turns run here with a library that finds nothing; the last tests are the program itself.
 """
 
-import asyncio
 import json
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import aclosing
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.calling import QUICK
 from support.command_line import aivax
+from support.gateway_turns import turns_of
 from support.in_process import aivax_here
 from support.upstream import Answer, Request, Upstream, chunk, hang_up, says, silence, sse, status
 from support.workspaces import write_gateway
 
 from aivax_cli.assets.store import default_cache_dir
-from aivax_cli.core.events import Event, FellBack, Finished, TurnResult, Warned
-from aivax_cli.core.types import Message, Passage, Retrieval, RetrievalLimits, Trial
+from aivax_cli.core.events import Event, FellBack, TurnResult, Warned
+from aivax_cli.core.types import Trial
 from aivax_cli.gateway.workspace import Workspace
-from aivax_cli.model.client import HttpChatModel
-from aivax_cli.steps.plan import Ports
-from aivax_cli.turn import run_turn
-from aivax_cli.usage.ledger import SqliteLedger
 from aivax_cli.usage.ledger_file import LedgerFile
-from aivax_cli.usage.meter import Meter
 from aivax_cli.usage.price_book import GenaiPriceBook
 from aivax_cli.usage.standings import LedgerPool
 from aivax_cli.wiring import plan_turn
@@ -36,24 +29,6 @@ from aivax_cli.wiring import plan_turn
 CACHE = {"AIVAX_CACHE_DIR": str(default_cache_dir(os.environ))}
 PRICES = {"cheap": 1, "dear": 2}
 QUESTION = "What does it cost?"
-
-
-class Nothing:
-    """A library without documents."""
-
-    async def retrieve(self, terms: Sequence[str], limits: RetrievalLimits) -> Retrieval:
-        return Retrieval(())
-
-    async def expanded(self, passages: Sequence[Passage], limits: RetrievalLimits) -> tuple[Passage, ...]:
-        return tuple(passages)
-
-
-class Words:
-    def count_text(self, text: str, model: str) -> int:
-        return len(text.split())
-
-    def count_messages(self, messages: Sequence[Message], model: str) -> int:
-        return sum(len(message.content.split()) for message in messages)
 
 
 class Shop:
@@ -79,29 +54,8 @@ class Shop:
 
     def turns(self, count: int = 1) -> tuple[list[TurnResult], list[Event]]:
         """The results of so many turns of one process, and everything they told."""
-        workspace = Workspace(self.root)
-        plan = plan_turn(workspace.load("g"), workspace)
-        results: list[TurnResult] = []
-        told: list[Event] = []
-
-        async def run() -> None:
-            prices = GenaiPriceBook()
-            pool = LedgerPool(LedgerFile(self.ledger), prices, chance=lambda: self.chance)
-            ledger = SqliteLedger(self.ledger)
-            async with HttpChatModel({}, retry=QUICK) as chat:
-                for _ in range(count):
-                    meter = Meter(chat, prices, Words(), ledger, turn_id="t", gateway="g")
-                    ports = Ports(meter, Words(), Nothing(), pool=pool)
-                    async with aclosing(run_turn(plan, (Message("user", QUESTION),), ports)) as events:
-                        async for event in events:
-                            told.append(event)
-                            if isinstance(event, Finished):
-                                results.append(event.result)
-            pool.close()
-            ledger.close()
-
-        asyncio.run(run())
-        return results, told
+        turns = turns_of(self.root, QUESTION, count=count, chance=lambda: self.chance)
+        return turns.results, turns.told
 
     def remember(self, **seconds: float) -> None:
         """A trial of each model, of that duration."""

@@ -1,11 +1,13 @@
 """Complexity routing through the real program: who judges, who answers, what is told, what is charged."""
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from support.command_line import Done, aivax
+from support.gateway_turns import turns_of
 from support.in_process import aivax_here
 from support.upstream import (
     Answer,
@@ -211,3 +213,46 @@ def test_an_unknown_provider_of_a_router_or_a_level_is_a_fault_with_its_line(tmp
     told = aivax_here("gateways", "validate", cwd=tmp_path).out
     assert "gateways/g.yaml:5: routing.router: no provider named 'grok'; did you mean 'groq'?" in told
     assert "gateways/g.yaml:6: routing.high: no provider named 'opnai'; did you mean 'openai'?" in told
+
+
+REWRITING = "knowledge: {collections: [kb], strategy: UserRewrite}\nrewrite: {timeout_s: 5, models: ["
+
+
+def test_the_message_is_judged_while_it_is_rewritten(place: Place) -> None:
+    both = threading.Barrier(2, timeout=5)
+
+    def meets(text: str) -> Callable[[Request], Answer]:
+        def answer(_: Request) -> Answer:
+            both.wait()
+            return says(text)
+
+        return answer
+
+    place.scripts |= {"router": meets("high"), "small": meets("colour of the sky")}
+    place.gateway("high", timeout_s=5, more=f"{REWRITING}{place.model('small')}]}}\n")
+    (result,) = turns_of(place.root, "Why is it blue?").results
+    assert (result.routed, result.routing_problem) == ("high", "")
+    assert result.search_terms == ("colour of the sky",)
+    assert result.text == "from high"
+
+
+def test_within_a_budget_one_call_follows_the_other(place: Place) -> None:
+    price = ", pricing: {input: 1, output: 1}"
+    priced = {name: place.model(name, price) for name in ("router", "high", "small", "own")}
+    routing = f"routing: {{router: {priced['router']}, high: {priced['high']}}}\n"
+    more = f"{routing}{REWRITING}{priced['small']}]}}\nbudget: {{usd_per_request: 1}}\n"
+    write_gateway(place.root, "g", priced["own"], more=more)
+    (result,) = turns_of(place.root, "Why is it blue?").results
+    assert place.asked == ["router", "small", "high"]
+    assert result.text == "from high"
+
+
+def test_a_budget_that_does_not_reach_for_the_router_ends_the_turn(place: Place) -> None:
+    price = ", pricing: {input: 1000000, output: 1}"
+    more = f"routing: {{router: {place.model('router', price)}, low: {place.model('low', price)}}}\n"
+    budget = "budget: {usd_per_request: 1}\n"
+    write_gateway(place.root, "g", place.model("own", price), more=more + budget)
+    done = place.ask()
+    assert (done.code, done.out) == (1, "")
+    assert "usd_per_request" in done.err
+    assert place.upstream.requests == []
