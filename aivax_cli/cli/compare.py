@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aivax_cli.cli.check import Modes, asked_for, run_checks, selected_by
+from aivax_cli.cli.check_run import Modes, asked_for, run_checks, selected_by
 from aivax_cli.cli.command import Session
 from aivax_cli.core.errors import UsageError
 

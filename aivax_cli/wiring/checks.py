@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from aivax_cli.core.errors import DefinitionError, NotFoundError, UsageError
 from aivax_cli.wiring.adapters import asset_store
 from aivax_cli.wiring.gateways import open_workspace
 
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
     from aivax_cli.checks.assertions.base import Ground
     from aivax_cli.checks.cases import Case
     from aivax_cli.checks.cassettes import Cassettes, Tape
+    from aivax_cli.checks.estimating import Estimate
     from aivax_cli.checks.judging import Ask, Reply
+    from aivax_cli.checks.loading import LoadedChecks
     from aivax_cli.checks.running import Bench
     from aivax_cli.core.ports import EmbeddingEndpoint
     from aivax_cli.core.types import Charge, Conversation, ModelTarget, Trial
     from aivax_cli.gateway.workspace import LoadedGateway, Workspace
-    from aivax_cli.steps.plan import Ports
+    from aivax_cli.steps.plan import Ports, TurnPlan
     from aivax_cli.wiring.gateways import OpenWorkspace
 
 _UNRELATED = 0.75
@@ -182,3 +185,44 @@ def _similarity(store: AssetStore) -> Callable[[str, str], float]:
         return similarity(float(vectors[0] @ vectors[1]), _UNRELATED)
 
     return compare
+
+
+def estimated(workspace: Workspace, cases: Sequence[Case]) -> Estimate:
+    """What cases may take at most, by today's prices. Raises what is wrong with their gateways."""
+    from aivax_cli.checks.cases import assignments
+    from aivax_cli.checks.estimating import Estimate, estimate
+    from aivax_cli.usage.price_book import GenaiPriceBook
+    from aivax_cli.wiring.plans import plan_turn
+
+    gateways = _Gateways(workspace)
+    prices = GenaiPriceBook().prices
+    plans: dict[tuple[str, tuple[str, ...]], TurnPlan] = {}
+
+    def plan(name: str, settings: tuple[str, ...]) -> TurnPlan:
+        key = (name, settings)
+        if key not in plans:
+            plans[key] = plan_turn(gateways.load(name, settings), workspace)
+        return plans[key]
+
+    total = Estimate()
+    for case in cases:
+        judge = plan(case.judge.gateway, ()) if case.judge else None
+        total += estimate(case, plan(case.gateway, assignments(case.cell)), judge, prices)
+    return total
+
+
+def refuse_unpriced(workspace: Workspace, files: Sequence[LoadedChecks], cases: Sequence[Case]) -> None:
+    """Raises UsageError when a cost is limited and a model that may be called has no price."""
+    from aivax_cli.checks.estimating import limits_cost
+
+    gated = {each.file for each in files if each.definition.gate.run_usd is not None}
+    limited = [case for case in cases if case.file in gated or limits_cost(case)]
+    if not limited:
+        return
+    with suppress(NotFoundError, DefinitionError):  # what is wrong with a gateway is told of its cases
+        unpriced = estimated(workspace, limited).unpriced
+        if unpriced:
+            raise UsageError(
+                f"a cost is limited, and nobody has said what {', '.join(sorted(unpriced))} costs",
+                fix="give its price under prices: in aivax.yaml, or under pricing: in the gateway",
+            )
