@@ -11,13 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from aivax_cli.gateway.settable import EXTRA_BODY, sections
+from aivax_cli.gateway.settable import EXTRA_BODY, OWN, sections
 from aivax_cli.gateway.yamlfile import read_yaml
 from aivax_cli.gateway.yamltree import FieldPath, Place, Tree, Trouble
 
 ENDINGS = (".yaml", ".yml")
-OWN = ("id", "name", "extends")
-"""What is never inherited."""
 _SYSTEM = ("instructions", "instructions_file")
 _FIELD: FieldPath = ("extends",)
 

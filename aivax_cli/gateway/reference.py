@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from aivax_cli.gateway.basics import InlineModel
 from aivax_cli.gateway.providers import LOCAL, PROVIDERS
 from aivax_cli.gateway.schema import json_schema
 
@@ -26,7 +27,9 @@ def field_tables(kind: str) -> str:
     """A table of the fields of a kind of file, and one for each mapping in it."""
     schema = json_schema(kind)
     parts = []
-    for title, described in _mappings(schema, ""):
+    mappings = list(_mappings(schema, ""))
+    titles = [title for title, _ in mappings]
+    for title, described in mappings:
         fields = described["properties"]
         required = described.get("required", ())
         rows = [
@@ -34,7 +37,10 @@ def field_tables(kind: str) -> str:
             for name, field in fields.items()
         ]
         if title:
-            parts.append(f"### `{title}`\n\n{_sentence(described)}\n")
+            # Of several forms, what each must have tells them apart.
+            apart = f" with `{required[0]}`" if titles.count(title) > 1 else ""
+            intro = _EVERY_MODEL if described.get("title") == _MODEL else ""
+            parts.append(f"### `{title}`{apart}\n\n{intro}{_sentence(described)}\n")
         parts.append("\n".join(["| field | value | default | meaning |", "|---|---|---|---|", *rows]) + "\n")
     return "\n" + "\n".join(parts) + "\n"
 
@@ -55,6 +61,9 @@ _KINDS: Mapping[str, str] = {
     "number": "number",
     "boolean": "true or false",
 }
+
+_MODEL = InlineModel.__name__
+_EVERY_MODEL = 'Wherever a model is named: `"@provider/name"`, or a mapping with these fields. '
 
 _BLOCKS: Mapping[str, Callable[[], str]] = {
     "gateway": lambda: field_tables("gateway"),
@@ -102,6 +111,8 @@ def _row(name: str, field: dict[str, Any], required: bool) -> str:
 
 
 def _short(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -117,6 +128,9 @@ def _value(field: dict[str, Any]) -> str:
             if any("enum" in form for form in forms):
                 # A pattern beside a fixed set is only the other spellings of the same names.
                 forms = [form for form in forms if "pattern" not in form]
+            if any(form.get("$ref", "").endswith(f"/{_MODEL}") for form in forms):
+                others = [form for form in forms if "$ref" not in form and form.get("type") != "string"]
+                return " or ".join(["model", *map(_value, others)])
             return " or ".join(dict.fromkeys(map(_value, forms)))
     if "enum" in field:
         return ", ".join(f"`{choice}`" for choice in field["enum"])

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from aivax_cli.core.errors import unknown_name
-from aivax_cli.gateway.basics import Definition
+from aivax_cli.gateway.basics import Definition, Pricing
 from aivax_cli.gateway.check_file import CheckFile
 from aivax_cli.gateway.definition import Gateway
 from aivax_cli.gateway.knowledge import Collection
+from aivax_cli.gateway.settable import OWN, sections
 from aivax_cli.gateway.settings import WorkspaceSettings
 
 KINDS: Mapping[str, type[Definition]] = {
@@ -53,9 +54,34 @@ def _or_empty(field: dict[str, Any]) -> dict[str, Any]:
     return {**told, "anyOf": [*forms, {"type": "null"}]}
 
 
+def editor_schema(kind: str) -> dict[str, Any]:
+    """The schema by which an editor checks one file: what a gateway lacks, it may have from its base.
+
+    Raises as `json_schema` does.
+    """
+    schema = json_schema(kind)
+    if kind != "gateway":
+        return schema
+    missing: dict[str, Any] = {"required": [name for name in schema["required"] if name not in OWN]}
+    schema["required"] = [name for name in schema["required"] if name in OWN]
+    for section, model in sections().items():
+        required = schema["$defs"][model.__name__].get("required")
+        if required and model is not Pricing:  # which is also that of a model, and taken whole there
+            inner = missing
+            for step in section.split("."):
+                inner = inner.setdefault("properties", {}).setdefault(step, {})
+            inner["required"] = required
+    for model in sections().values():
+        if model is not Pricing:
+            schema["$defs"][model.__name__].pop("required", None)
+    schema["if"] = {"required": ["extends"], "properties": {"extends": {"type": "string"}}}
+    schema["else"] = missing
+    return schema
+
+
 def schema_text(kind: str) -> str:
     """The schema as the file that stands beside definitions."""
-    return json.dumps(json_schema(kind), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(editor_schema(kind), indent=2, ensure_ascii=False) + "\n"
 
 
 def schema_file_name(kind: str) -> str:

@@ -14,7 +14,10 @@ from aivax_cli.gateway.definition import Gateway
 EXTRA_BODY = "parameters.extra_body"
 """The one field whose own fields are free: `parameters.extra_body.top_k`."""
 
-FIXED = frozenset({"id", "name", "extends", "locked", "instructions_file"})
+OWN = ("id", "name", "extends")
+"""What no gateway has from another."""
+
+FIXED = frozenset({*OWN, "locked", "instructions_file"})
 """What makes a gateway the one it is, or is used up when its file is read: no override reaches it."""
 
 NOT_FROM_REQUESTS = frozenset(

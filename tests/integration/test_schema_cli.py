@@ -10,7 +10,7 @@ import pytest
 from support.in_process import aivax_here
 
 from aivax_cli.gateway.reference import renewed
-from aivax_cli.gateway.schema import json_schema, schema_text
+from aivax_cli.gateway.schema import editor_schema, schema_text
 from aivax_cli.gateway.workspace import Workspace
 
 REPOSITORY = Path(__file__).parents[2]
@@ -21,7 +21,7 @@ REFERENCE = REPOSITORY / "docs" / "gateways.md"
 def test_a_schema_is_printed_as_json(tmp_path: Path, kind: str) -> None:
     done = aivax_here("schema", kind, cwd=tmp_path)
     assert done.code == 0
-    assert json.loads(done.out) == json_schema(kind)
+    assert json.loads(done.out) == editor_schema(kind)
 
 
 def test_an_unknown_kind_is_an_error_with_the_nearest(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from aivax_cli.core.errors import NotFoundError
 from aivax_cli.gateway.definition import Gateway
 from aivax_cli.gateway.knowledge import STRATEGIES, canonical_strategy
-from aivax_cli.gateway.schema import KINDS, json_schema
+from aivax_cli.gateway.schema import KINDS, editor_schema, json_schema
 
 LEAST = {"id": "0198683a-2b6d-7066-9598-6ea119c250c3", "name": "a", "model": "@openai/gpt-5-mini"}
 
@@ -92,3 +92,22 @@ def test_an_editor_offers_the_canonical_names() -> None:
 def test_an_unknown_kind_lists_the_choices() -> None:
     with pytest.raises(NotFoundError, match="choose one of: checks, collection, gateway, workspace"):
         json_schema("zzz")
+
+
+@pytest.mark.parametrize(
+    ("value", "sound"),
+    [
+        ({"id": LEAST["id"], "name": "a", "extends": "_base", "knowledge": {"top": 3}}, True),
+        ({"id": LEAST["id"], "name": "a", "extends": "_base", "routing": {"low": "@openai/x"}}, True),
+        ({"id": LEAST["id"], "name": "a"}, False),
+        ({"id": LEAST["id"], "name": "a", "extends": None}, False),
+        ({**LEAST, "knowledge": {"top": 3}}, False),
+        ({**LEAST, "routing": {"low": "@openai/x"}}, False),
+        ({**LEAST, "knowledge": {"collections": ["kb"], "filter": {"match": "any"}}}, False),
+        ({**LEAST, "model": {"base_url": "${BASE_URL}/v1", "name": "x"}}, True),
+        ({**LEAST, "model": {"base_url": "$BASE_URL", "name": "x"}}, False),
+        (LEAST, True),
+    ],
+)
+def test_an_editor_knows_what_a_base_may_hold(value: dict[str, Any], sound: bool) -> None:
+    assert jsonschema.Draft202012Validator(editor_schema("gateway")).is_valid(value) is sound
