@@ -196,7 +196,7 @@ def _context_use(chat: Chat) -> int | None:
     result = chat.last.result if chat.last else None
     if result is None or result.context_tokens is None:
         return None
-    most = chat.runtime.context_tokens(result.model)
+    most = chat.runtime.context_tokens(result.target or result.model)
     return round(100 * result.context_tokens / most) if most else None
 
 

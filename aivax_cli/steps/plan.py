@@ -53,6 +53,12 @@ class TurnPlan:
         return self.gateway.knowledge
 
     @property
+    def answerers(self) -> tuple[ModelTarget, ...]:
+        """Everybody who may answer: the gateway's own models, then those of the levels."""
+        levels = self.routing.levels.values() if self.routing else ()
+        return tuple(dict.fromkeys((*self.targets, *(each for level in levels for each in level))))
+
+    @property
     def parameters(self) -> dict[str, JsonValue]:
         """The wire fields of the gateway's parameters; `extra_body` last, it wins."""
         given = self.gateway.parameters.model_dump(exclude_none=True, exclude={"extra_body"})

@@ -113,7 +113,7 @@ class GatewayRuntime:
         from aivax_cli.wiring.windows import context_window
 
         limit = self.gateway.definition.context.max_tokens
-        return limit or context_window(self._plan().targets, model, self.shared.prices)
+        return limit or context_window(self._plan().answerers, model, self.shared.prices)
 
     async def search(self, terms: Sequence[str]) -> Retrieval:
         """What the gateway's collections hold on these terms, as a turn would find it.
