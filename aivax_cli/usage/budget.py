@@ -76,7 +76,11 @@ def beside_messages(call: ModelCall) -> str:
     """What a call sends beside its messages and is billed as input: tools, and the schema of the answer."""
     parts = [f"{tool.name}{tool.description}{json.dumps(tool.schema, default=str)}" for tool in call.tools]
     form = call.parameters.get("response_format")
-    return "".join([*parts, json.dumps(form, default=str) if form else ""])
+    parts += [json.dumps(form, default=str)] if form else []
+    wanted = call.answer_format
+    # Whether the endpoint gets the schema or the words for it is found out with the call.
+    parts += [wanted.request, json.dumps(wanted.schema, default=str)] if wanted else []
+    return "".join(parts)
 
 
 def over_budget(case: WorstCase, field: BudgetField, limit: Decimal, taken: Decimal) -> BudgetError:

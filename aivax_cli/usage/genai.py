@@ -71,7 +71,7 @@ def call_attributes(call: ModelCall) -> Attributes:
     stop = call.parameters.get("stop")
     if isinstance(stop, str | list | tuple) and stop:
         found["gen_ai.request.stop_sequences"] = [stop] if isinstance(stop, str) else [str(s) for s in stop]
-    if call.parameters.get("response_format"):
+    if call.answer_format is not None or call.parameters.get("response_format"):
         found["gen_ai.output.type"] = "json"
     return found
 

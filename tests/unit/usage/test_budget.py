@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from aivax_cli.core.types import Message, ModelCall, ModelTarget, Prices, Purpose, ToolSpec
+from aivax_cli.core.types import AnswerFormat, Message, ModelCall, ModelTarget, Prices, Purpose, ToolSpec
 from aivax_cli.usage.budget import (
     ASSUMED_OUTPUT_TOKENS,
     WorstCase,
@@ -64,8 +64,9 @@ def test_input_is_reckoned_at_the_dearest_of_its_prices() -> None:
 
 def test_tools_and_the_schema_of_the_answer_are_input_too() -> None:
     tools = (ToolSpec("look", "Looks it up.", {"type": "object"}),)
-    sent = ModelCall(Purpose.ANSWER, TARGET, (), {"response_format": {"type": "json_object"}}, tools)
-    assert beside_messages(sent) == 'lookLooks it up.{"type": "object"}{"type": "json_object"}'
+    form = AnswerFormat("answer", {"type": "array"}, True, "As JSON.")
+    sent = ModelCall(Purpose.STRUCTURED, TARGET, (), {"response_format": {"a": 1}}, tools, form)
+    assert beside_messages(sent) == 'lookLooks it up.{"type": "object"}{"a": 1}As JSON.{"type": "array"}'
 
 
 def test_a_refusal_names_the_figures_and_the_longest_answer_that_fits() -> None:
