@@ -14,11 +14,24 @@ import pytest
 from support.command_line import aivax
 from support.gateway_turns import turns_of
 from support.in_process import aivax_here
-from support.upstream import Answer, Request, Upstream, chunk, hang_up, says, silence, sse, status
+from support.upstream import (
+    Answer,
+    Request,
+    Upstream,
+    chunk,
+    hang_up,
+    html,
+    json_answer,
+    reset,
+    says,
+    silence,
+    sse,
+    status,
+)
 from support.workspaces import write_gateway
 
 from aivax_cli.assets.store import default_cache_dir
-from aivax_cli.core.events import Event, FellBack, TurnResult, Warned
+from aivax_cli.core.events import Event, FellBack, Rewritten, TurnResult, Warned
 from aivax_cli.core.types import Trial
 from aivax_cli.gateway.workspace import Workspace
 from aivax_cli.usage.ledger_file import LedgerFile
@@ -188,6 +201,43 @@ def test_when_all_fail_the_plain_term_is_searched(shop: Shop) -> None:
     shop.scripts |= {"cheap": status(404), "dear": status(401)}
     (result,), _ = shop.turns()
     assert (result.search_terms, result.text) == ((QUESTION,), "Four euros.")
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (reset(), "closed the connection"),
+        (status(400, "no"), "refused the request (HTTP 400)"),
+        (status(429), "HTTP 429"),
+        (status(429, retry_after=90), "HTTP 429"),
+        (status(500), "HTTP 500"),
+        (html(), "web page"),
+        (json_answer('{"choices": [{'), "broken JSON"),
+        (json_answer({"choices": []}), "without any choices"),
+        (sse([chunk("half"), {"error": {"message": "overloaded"}}], end=None), "rewriting broke off"),
+        (sse([chunk("half")], end=None), "rewriting broke off"),
+        (sse([chunk("half")], end=None, ending="reset"), "rewriting broke off"),
+        (sse([b"data: " + b"x" * 10_000_000 + b"\n\n"]), "more than 8 MiB"),
+        (says(""), "returned no search terms"),
+    ],
+)
+def test_whatever_goes_wrong_the_plain_term_is_searched_and_the_turn_goes_on(
+    shop: Shop, fault: Answer, said: str
+) -> None:
+    shop.gateway("cheap")
+    shop.scripts["cheap"] = fault
+    (result,), told = shop.turns()
+    assert (result.search_terms, result.text) == ((QUESTION,), "Four euros.")
+    (rewritten,) = (event for event in told if isinstance(event, Rewritten))
+    assert said in (rewritten.search_terms.fallback or "")
+
+
+def test_a_rewriting_without_usage_is_charged_by_estimate(shop: Shop) -> None:
+    shop.scripts["cheap"] = sse([chunk("cost of shipping"), chunk(finish="stop")])
+    (result,), _ = shop.turns()
+    assert result.search_terms == ("cost of shipping",)
+    rewriting = [charge for charge in result.charges if ".query_rewrite." in charge.sku]
+    assert [charge.estimated for charge in rewriting] == [True, True]
 
 
 def test_a_parameter_that_a_rewrite_model_does_not_take_is_left_out_in_silence(shop: Shop) -> None:
