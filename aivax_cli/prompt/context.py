@@ -13,12 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from aivax_cli.core.errors import ContextError
-from aivax_cli.core.types import Conversation, Message
+from aivax_cli.core.types import TOKENS_PER_IMAGE, Conversation, Message
 from aivax_cli.gateway.definition import Gateway
 from aivax_cli.gateway.sections import Context
-
-IMAGE_TOKENS: Final = 1_000
-"""What an image counts, whatever its size: a megapixel costs 765 tokens at OpenAI and 1,400 at Anthropic."""
 
 LEFT_OUT: Final = "[This result was left out to save room. Call the tool again if it is needed.]"
 """What stands in the place of an older tool result."""
@@ -79,7 +76,7 @@ def fit(messages: Conversation, parts: Anatomy, limits: Context, count: Count) -
     if _longest_possible(messages) <= most:
         return Fitted(messages, None, 0, results_out)
     around = count(())
-    each = [count((message,)) - around + IMAGE_TOKENS * len(message.images) for message in messages]
+    each = [count((message,)) - around + TOKENS_PER_IMAGE * len(message.images) for message in messages]
     tokens = around + sum(each)
     if tokens <= most:
         return Fitted(messages, tokens, 0, results_out)
@@ -101,7 +98,7 @@ def fit(messages: Conversation, parts: Anatomy, limits: Context, count: Count) -
 def rough_tokens(messages: Sequence[Message]) -> int:
     """An estimate from characters alone, which loads nothing."""
     letters = sum(len(text) for message in messages for text in _texts(message))
-    return -(-letters // _CHARACTERS_PER_TOKEN) + IMAGE_TOKENS * sum(len(m.images) for m in messages)
+    return -(-letters // _CHARACTERS_PER_TOKEN) + TOKENS_PER_IMAGE * sum(len(m.images) for m in messages)
 
 
 def _too_long(what: str, most: int, fix: str) -> ContextError:
@@ -163,4 +160,4 @@ def _texts(message: Message) -> tuple[str, ...]:
 def _longest_possible(messages: Conversation) -> int:
     """Tokens that no encoding exceeds: a token is a byte at least, and a message adds at most a dozen."""
     letters = sum(len(text.encode("utf-8", "replace")) for m in messages for text in _texts(m))
-    return letters + sum(12 + IMAGE_TOKENS * len(message.images) for message in messages)
+    return letters + sum(12 + TOKENS_PER_IMAGE * len(message.images) for message in messages)

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from aivax_cli.core.errors import ContextError
-from aivax_cli.core.types import Conversation, Image, Message, Passage, Source, ToolCall
+from aivax_cli.core.types import TOKENS_PER_IMAGE, Conversation, Image, Message, Passage, Source, ToolCall
 from aivax_cli.gateway.definition import Gateway
 from aivax_cli.gateway.sections import Context
 from aivax_cli.prompt.assembly import assemble
-from aivax_cli.prompt.context import IMAGE_TOKENS, LEFT_OUT, Anatomy, anatomy, fit, rough_tokens
+from aivax_cli.prompt.context import LEFT_OUT, Anatomy, anatomy, fit, rough_tokens
 
 WORD = "abcdefghi "
 
@@ -95,8 +95,8 @@ def test_a_prefill_stays_behind_the_newest_tool_round() -> None:
 def test_an_image_counts_a_flat_figure_and_stays_with_its_question() -> None:
     question = Message("user", words(10), images=(Image("data:image/png;base64,AAAA"),))
     messages = (user(50), assistant(50), question)
-    fitted = fit(messages, Anatomy(0, 2), Context(max_tokens=IMAGE_TOKENS + 13), count)
-    assert (fitted.messages, fitted.tokens) == ((question,), IMAGE_TOKENS + 13)
+    fitted = fit(messages, Anatomy(0, 2), Context(max_tokens=TOKENS_PER_IMAGE + 13), count)
+    assert (fitted.messages, fitted.tokens) == ((question,), TOKENS_PER_IMAGE + 13)
 
 
 def test_what_cannot_fit_is_an_error_with_the_figures() -> None:
@@ -104,7 +104,8 @@ def test_what_cannot_fit_is_an_error_with_the_figures() -> None:
         cut((SYSTEM, user(11), assistant(12), user(2000)), 1, 3, max_tokens=1500)
     assert str(caught.value) == (
         "instructions, question and passages alone have about 2,008 tokens, and context.max_tokens "
-        "allows 1,500; lower knowledge.top or knowledge.max_tokens, shorten the question, or raise context.max_tokens"
+        "allows 1,500; lower knowledge.top or knowledge.max_tokens, shorten the question, or raise "
+        "context.max_tokens"
     )
 
 
