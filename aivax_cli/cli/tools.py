@@ -31,12 +31,13 @@ def tools(
     import asyncio
 
     from aivax_cli.gateway.workspace import find_workspace
+    from aivax_cli.render.safe_text import safe_line
 
     workspace = find_workspace(session.directory)
     chosen = workspace.load(gateway) if gateway is not None else workspace.load_only()
     offers, warnings = asyncio.run(_offers(workspace, chosen))
     for warning in warnings:
-        session.screen.warn(warning)
+        session.screen.warn(safe_line(warning))
     if session.screen.json_output:
         session.screen.data([_record(offer) for offer in offers])
     elif offers:

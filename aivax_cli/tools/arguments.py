@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from aivax_cli.core.errors import UsageError
+from aivax_cli.tools.results import one_line
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
@@ -87,5 +88,4 @@ def _lines(errors: Iterator[ValidationError]) -> Iterator[str]:
 
 
 def _shortened(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _LONGEST_FAULT else line[: _LONGEST_FAULT - 1] + "…"
+    return one_line(text, _LONGEST_FAULT)

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from aivax_cli.core.errors import ToolError, UsageError
+from aivax_cli.core.errors import AivaxError, ToolError, UsageError
 from aivax_cli.core.types import ToolCall, ToolOutcome, ToolSpec
 from aivax_cli.gateway.sections import HttpTool, McpTools
 from aivax_cli.tools.arguments import ArgumentCheck, read_arguments
@@ -54,6 +54,7 @@ class GatewayTools:
         self._environ = environ
         self._approve = approve
         self._approved: set[str] = set()
+        self._unchecked: set[str] = set()
         self._caller = HttpCaller()
         self._offers: dict[str, Offer] | None = None
         self._preparing = asyncio.Lock()
@@ -77,7 +78,7 @@ class GatewayTools:
         """See `core.ports.ToolBox.run`."""
         try:
             offer = (await self._prepared()).get(call.name)
-        except ToolError as error:
+        except AivaxError as error:
             return ToolOutcome(f"Not run: {error.message}.", True)
         if offer is None:
             return ToolOutcome(f"There is no tool named {call.name!r}.", True)
@@ -86,6 +87,7 @@ class GatewayTools:
         except UsageError as error:
             return ToolOutcome(f"Not run: {error.message}.", True)
         faults = offer.check.faults(arguments)
+        self._warn_of(offer.spec.name, offer.check)
         if faults:
             return ToolOutcome(f"Not run: the arguments do not fit the schema: {'; '.join(faults)}", True)
         refusal = await self._refusal(offer, call) if offer.settings.confirm else None
@@ -165,8 +167,12 @@ class GatewayTools:
 
     def _check(self, name: str, schema: Mapping[str, Any]) -> ArgumentCheck:
         check = ArgumentCheck(schema)
-        if check.problem:
-            self._warnings.append(
-                f"the schema of the tool '{name}' is not valid ({check.problem}): its arguments go unchecked"
-            )
+        self._warn_of(name, check)
         return check
+
+    def _warn_of(self, name: str, check: ArgumentCheck) -> None:
+        if check.problem and name not in self._unchecked:
+            self._unchecked.add(name)
+            self._warnings.append(
+                f"the schema of the tool '{name}' cannot be used ({check.problem}): arguments go unchecked"
+            )

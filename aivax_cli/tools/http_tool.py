@@ -20,7 +20,7 @@ from aivax_cli.gateway.secrets import redact
 from aivax_cli.gateway.sections import HttpTool
 from aivax_cli.model.keys import resolve_key
 from aivax_cli.model.outgoing import is_loopback, opened
-from aivax_cli.tools.results import cut, masked
+from aivax_cli.tools.results import cut, masked, one_line
 
 if TYPE_CHECKING:
     import httpx
@@ -87,7 +87,7 @@ class HttpCaller:
             reason = error.message if isinstance(error, AivaxError) else "its address is not valid"
             return ToolOutcome(f"{tool.name} could not be reached: {reason}.", True)
         if not 200 <= status < 300:
-            said = redact(masked(" ".join(text.split())[:_LONGEST_REASON], secrets))
+            said = redact(masked(one_line(text, _LONGEST_REASON), secrets))
             if 300 <= status < 400:
                 said = "it redirects elsewhere, which is not followed"
             return ToolOutcome(f"{tool.name} failed (HTTP {status}){f': {said}' if said else ''}", True)

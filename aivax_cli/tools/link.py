@@ -13,6 +13,8 @@ from contextlib import AbstractAsyncContextManager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from aivax_cli.tools.results import one_line
+
 if TYPE_CHECKING:
     from mcp import Client
 
@@ -121,8 +123,7 @@ def reason(error: BaseException) -> str:
             return "it answered what the protocol does not allow"
         case _ if is_gone(error):
             return "it ended before it answered"
-    line = " ".join(str(error).split()) or type(error).__name__
-    return line if len(line) <= _LONGEST_REASON else line[: _LONGEST_REASON - 1] + "…"
+    return one_line(str(error), _LONGEST_REASON) or type(error).__name__
 
 
 def _innermost(error: BaseException) -> BaseException:

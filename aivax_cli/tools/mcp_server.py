@@ -18,10 +18,11 @@ from aivax_cli.model.outgoing import is_loopback
 from aivax_cli.tools.http_tool import bearer_key, shown_address
 from aivax_cli.tools.link import Link, is_gone, load_sdk, reason
 from aivax_cli.tools.offers import MOST_TOOLS
-from aivax_cli.tools.results import cut, masked, mcp_text
+from aivax_cli.tools.results import cut, masked, mcp_text, one_line
 from aivax_cli.tools.stderr import LastLines
 
 if TYPE_CHECKING:
+    import httpx2
     from mcp import Client
     from mcp.client._transport import Transport
 
@@ -34,6 +35,9 @@ _SHORTEST_SECRET = 6
 _PATIENCE_S = {"address": 2.0, "command": 8.0}
 """How long closing may take. The SDK gives a process two seconds to leave, then ends it by force."""
 _LAST_WORDS_S = 0.1
+_LONGEST_LABEL = 120
+_REFUSED = 400
+_LONGEST_FIX = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +64,14 @@ class McpServer:
         self._root = root
         self._link: Link | None = None
         self._stderr = LastLines()
+        self._status = 0
         self._opening = asyncio.Lock()
 
     @property
     def label(self) -> str:
         """What the server is called in messages: its address, or its command's words."""
         mcp = self.settings.mcp
-        return shown_address(mcp) if isinstance(mcp, str) else redact(" ".join(mcp))
+        return shown_address(mcp) if isinstance(mcp, str) else one_line(redact(" ".join(mcp)), _LONGEST_LABEL)
 
     @property
     def short_label(self) -> str:
@@ -176,10 +181,16 @@ class McpServer:
         web = httpx2.AsyncClient(
             headers={"authorization": f"Bearer {key}"} if key else {},
             timeout=httpx2.Timeout(None, connect=self.settings.timeout_s),
+            event_hooks={"response": [self._noted]},
             trust_env=not is_loopback(mcp),
         )
         await stack.enter_async_context(web)
         return streamable_http_client(mcp, http_client=web, max_sse_event_size=_LARGEST_EVENT)
+
+    async def _noted(self, response: httpx2.Response) -> None:
+        """Remembers how the last message was received: the SDK does not tell."""
+        if response.request.method == "POST":
+            self._status = response.status_code
 
     def _env(self) -> dict[str, str]:
         passed = {name: self._environ[name] for name in _PASSED if name in self._environ}
@@ -215,7 +226,8 @@ class McpServer:
             for name in only:
                 if name not in names:
                     unknown = unknown_name("tool", name, names, otherwise="it offers none")
-                    raise ToolError(f"{unknown.message} at the tool server '{self.label}'", fix=unknown.fix)
+                    fix = one_line(unknown.fix or "", _LONGEST_FIX)
+                    raise ToolError(f"{unknown.message} at the tool server '{self.label}'", fix=fix)
             return tuple(tool for tool in found if tool.name in only)
         if len(found) > MOST_TOOLS:
             raise ToolError(
@@ -235,6 +247,15 @@ class McpServer:
         await asyncio.sleep(_LAST_WORDS_S)
         words = redact(self._masked(self._stderr.text))
         said = f"; its last words: {words}" if words else ""
+        if self._status >= _REFUSED:
+            said = f" (HTTP {self._status})"
+            variable = self.settings.api_key_env
+            if self._status in (401, 403):
+                fix = (
+                    f"check the key in {variable}"
+                    if variable
+                    else "name the variable of its key: api_key_env"
+                )
         return ToolError(f"the tool server '{self.label}' {self._masked(problem)}{said}", fix=fix)
 
 

@@ -18,6 +18,12 @@ def cut(text: str, most: int) -> str:
     return sound if len(sound) <= most else f"{sound[:most]}\n[cut after {most:,} characters]"
 
 
+def one_line(text: str, most: int) -> str:
+    """What somebody else says, for a message: one line of at most `most` printable characters."""
+    line = "".join(letter if letter.isprintable() else "\ufffd" for letter in " ".join(text.split()))
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
 def masked(text: str, secrets: Iterable[str]) -> str:
     """The text without the secrets that we handed out ourselves."""
     for secret in secrets:

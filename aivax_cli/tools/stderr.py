@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+from aivax_cli.tools.results import one_line
+
 _LINES = 5
 _LONGEST_LINE = 200
 _PIECE = 4096
@@ -44,6 +46,6 @@ class LastLines:
         self._add(rest)
 
     def _add(self, line: bytes) -> None:
-        text = " ".join(line.decode("utf-8", "replace").split())[:_LONGEST_LINE]
+        text = one_line(line.decode("utf-8", "replace"), _LONGEST_LINE)
         if text:
             self._lines.append(text)

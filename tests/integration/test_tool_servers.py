@@ -174,7 +174,7 @@ def test_a_schema_that_is_not_valid_is_warned_of_and_the_tool_works() -> None:
     with Tools(McpTools(mcp=raw_server("schema"))) as tools:
         assert tools.run("echo", {"a": 1}) == ToolOutcome('{"a": 1}')
         (warning,) = tools.box.warnings()
-        assert "the schema of the tool 'echo' is not valid" in warning
+        assert "the schema of the tool 'echo' cannot be used" in warning
         assert tools.box.warnings() == ()
 
 
@@ -261,3 +261,24 @@ def test_an_address_that_is_no_tool_server_is_an_error(answer: object) -> None:
         pytest.raises(ToolError, match="cannot be used"),
     ):
         tools.wait(tools.box.specs())
+
+
+def test_a_refused_key_says_which_one_to_check() -> None:
+    with Upstream(status(401)) as server:
+        with Tools(McpTools(mcp=server.url)) as tools, pytest.raises(ToolError) as without:
+            tools.wait(tools.box.specs())
+        settings = McpTools(mcp=server.url, api_key_env="TOOL_SECRET")
+        with Tools(settings, environ=ENVIRON) as tools, pytest.raises(ToolError) as refused:
+            tools.wait(tools.box.specs())
+    assert str(without.value).endswith("(HTTP 401); name the variable of its key: api_key_env")
+    assert str(refused.value).endswith("(HTTP 401); check the key in TOOL_SECRET")
+
+
+def test_what_a_server_says_is_harmless_for_a_terminal(tmp_path: Path) -> None:
+    script = tmp_path / "server"
+    script.write_text("#!/bin/sh\nprintf 'bad \\033[2J\\033]0;owned\\007 news\\n' >&2\n")
+    script.chmod(0o755)
+    with Tools(McpTools(mcp=[str(script)])) as tools, pytest.raises(ToolError) as error:
+        tools.wait(tools.box.specs())
+    assert "news" in str(error.value)
+    assert str(error.value).isprintable()
