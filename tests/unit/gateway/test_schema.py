@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import jsonschema
 import pytest
 
 from aivax_cli.core.errors import NotFoundError
@@ -14,6 +13,8 @@ LEAST = {"id": "0198683a-2b6d-7066-9598-6ea119c250c3", "name": "a", "model": "@o
 
 
 def accepts(value: dict[str, Any]) -> bool:
+    import jsonschema
+
     return jsonschema.Draft202012Validator(json_schema("gateway")).is_valid(value)
 
 
@@ -23,6 +24,8 @@ def knowing(**fields: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_schema_is_a_schema(kind: str) -> None:
+    import jsonschema
+
     jsonschema.Draft202012Validator.check_schema(json_schema(kind))
 
 
@@ -110,4 +113,6 @@ def test_an_unknown_kind_lists_the_choices() -> None:
     ],
 )
 def test_an_editor_knows_what_a_base_may_hold(value: dict[str, Any], sound: bool) -> None:
+    import jsonschema
+
     assert jsonschema.Draft202012Validator(editor_schema("gateway")).is_valid(value) is sound
