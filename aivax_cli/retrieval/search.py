@@ -143,6 +143,11 @@ class KnowledgeBase:
         with self._open().reading() as reader:
             return with_references(Searcher.over(reader, limits.tags, limits.match), passages, limits)
 
+    def some_chunks(self, collection: str, count: int) -> list[StoredChunk]:
+        """About `count` chunks, spread over the collection. Raises as `search` does for its name."""
+        with self._open().reading() as reader:
+            return reader.some_chunks(find_collection(reader, collection).id, count)
+
     def close(self) -> None:
         """Lets go of files and memory."""
         self._on_close()
