@@ -217,3 +217,16 @@ def test_other_tools_of_a_running_gateway_take_the_place_of_its_own(model: Upstr
     assert first == same != other
     assert not is_running(first)
     assert not is_running(other)
+
+
+def test_doctor_says_what_tools_lack(model: Upstream, tmp_path: Path) -> None:
+    lacking = "  - {mcp: [no-such-command, x], env: [NOT_SET_EITHER]}\n"
+    present = f"  - mcp: {json.dumps(raw_server('crash'))}\n"
+    gateway_with_tools(tmp_path, model, lacking + present)
+    findings = aivax_here("doctor", "--json", cwd=tmp_path).json["findings"]
+    told = [(found["status"], found["detail"]) for found in findings if found["check"] == "tools"]
+    assert told == [
+        ("warning", "the environment variable NOT_SET_EITHER is not set"),
+        ("warning", "the command 'no-such-command' is not installed"),
+        ("ok", f"the command '{sys.executable}' is installed"),
+    ]
