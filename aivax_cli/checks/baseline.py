@@ -9,7 +9,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from aivax_cli.checks.results import Change, Comparison, Status, TestResult
+from aivax_cli.checks.results import CaseResult, Change, Comparison, Status
 from aivax_cli.core.errors import UsageError
 
 FILE = "baseline.json"
@@ -43,7 +43,7 @@ def read_baseline(file: Path) -> dict[str, Entry] | None:
         ) from error
 
 
-def baseline_text(results: Sequence[TestResult], before: Mapping[str, Entry] | None = None) -> str:
+def baseline_text(results: Sequence[CaseResult], before: Mapping[str, Entry] | None = None) -> str:
     """The file's text. Tests of `before` that were not run now are kept; errors and skipped tests too."""
     entries = dict(before or {})
     for result in results:
@@ -53,7 +53,7 @@ def baseline_text(results: Sequence[TestResult], before: Mapping[str, Entry] | N
     return json.dumps({"format": _FORMAT, "tests": tests}, indent=1, ensure_ascii=False) + "\n"
 
 
-def compare(results: Sequence[TestResult], baseline: Mapping[str, Entry]) -> Comparison:
+def compare(results: Sequence[CaseResult], baseline: Mapping[str, Entry]) -> Comparison:
     """What is different from the baseline."""
     known = [result for result in results if result.name in baseline]
     return Comparison(
@@ -74,7 +74,7 @@ def compare(results: Sequence[TestResult], baseline: Mapping[str, Entry]) -> Com
     )
 
 
-def entry_of(result: TestResult) -> Entry:
+def entry_of(result: CaseResult) -> Entry:
     """What the baseline keeps of a result; documents of its first sample."""
     answers = [sample.answer for sample in result.samples if sample.answer]
     documents = dict.fromkeys(
@@ -87,7 +87,7 @@ def entry_of(result: TestResult) -> Entry:
     )
 
 
-def _changes(name: str, before: Entry, result: TestResult) -> Iterator[Change]:
+def _changes(name: str, before: Entry, result: CaseResult) -> Iterator[Change]:
     now = entry_of(result)
     for old_rank, document in enumerate(before.documents, start=1):
         rank = now.documents.index(document) + 1 if document in now.documents else None

@@ -8,7 +8,7 @@ from math import comb, sqrt
 from statistics import mean, quantiles
 
 from aivax_cli.checks.cases import Case
-from aivax_cli.checks.results import Answer, Cell, Sample, Status, TestResult, sum_usd
+from aivax_cli.checks.results import Answer, CaseResult, Cell, Sample, Status, sum_usd
 from aivax_cli.checks.retrieval import recall, reciprocal_rank
 
 _Z = 1.96
@@ -38,7 +38,7 @@ class Row:
         return self.passed / self.samples if self.samples else 0.0
 
 
-def rows(results: Sequence[TestResult], cases: Sequence[Case]) -> tuple[Row, ...]:
+def rows(results: Sequence[CaseResult], cases: Sequence[Case]) -> tuple[Row, ...]:
     """A row for each cell, in the order of the cells."""
     wanted = {(case.file, case.test.id): case.test.retrieve for case in cases}
     cells = dict.fromkeys(result.cell for result in results)
@@ -57,7 +57,7 @@ def rows(results: Sequence[TestResult], cases: Sequence[Case]) -> tuple[Row, ...
     return tuple(found)
 
 
-def best(results: Sequence[TestResult], table: Sequence[Row]) -> Row | None:
+def best(results: Sequence[CaseResult], table: Sequence[Row]) -> Row | None:
     """The cheapest cell that is not significantly worse than the one that passes most.
 
     Cells are compared by McNemar's exact test on the samples that both have. Cells with an unknown cost come
@@ -127,7 +127,7 @@ def _quantile(values: Sequence[float], percent: int) -> float | None:
 Outcomes = Mapping[tuple[str, str, int], bool]
 
 
-def _passed(results: Iterable[TestResult], cell: Cell) -> Outcomes:
+def _passed(results: Iterable[CaseResult], cell: Cell) -> Outcomes:
     """Whether each sample passed, by file, test and repeat; samples that are errors are left out."""
     return {
         (str(result.file), result.id, number): sample.status is Status.PASS

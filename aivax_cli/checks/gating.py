@@ -6,19 +6,19 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 
-from aivax_cli.checks.results import Comparison, Status, TestResult, Verdict, sum_usd
+from aivax_cli.checks.results import CaseResult, Comparison, Status, Verdict, sum_usd
 from aivax_cli.gateway.check_file import Gate
 
 
 def verdict(
-    results: Sequence[TestResult], gates: Sequence[tuple[Path, Gate]], comparison: Comparison | None = None
+    results: Sequence[CaseResult], gates: Sequence[tuple[Path, Gate]], comparison: Comparison | None = None
 ) -> Verdict:
     """Every file's tests against its gate. Repeats were counted for each test in each cell already."""
     reasons = [reason for file, gate in gates for reason in _reasons(file, gate, results, comparison)]
     return Verdict(not reasons, tuple(reasons))
 
 
-def exit_code(results: Sequence[TestResult], outcome: Verdict) -> int:
+def exit_code(results: Sequence[CaseResult], outcome: Verdict) -> int:
     """0 passed; 3 a test or a gate failed; 1 there are only errors."""
     failed = any(result.status is Status.FAIL for result in results)
     errors = any(result.status is Status.ERROR for result in results)
@@ -28,7 +28,7 @@ def exit_code(results: Sequence[TestResult], outcome: Verdict) -> int:
 
 
 def _reasons(
-    file: Path, gate: Gate, every: Sequence[TestResult], comparison: Comparison | None
+    file: Path, gate: Gate, every: Sequence[CaseResult], comparison: Comparison | None
 ) -> Iterator[str]:
     results = [result for result in every if result.file == file and result.status is not Status.SKIP]
     errors = [result for result in results if result.status is Status.ERROR]

@@ -87,7 +87,7 @@ def cell_label(cell: Cell) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class TestResult:
+class CaseResult:
     """All repeats of a test in one cell."""
 
     id: str
@@ -145,7 +145,7 @@ class Verdict:
 class Run:
     """A run of checks."""
 
-    results: tuple[TestResult, ...]
+    results: tuple[CaseResult, ...]
     verdict: Verdict
     duration_s: float
     mode: str

@@ -15,7 +15,7 @@ from aivax_cli.checks.assertions.base import Found, Ground
 from aivax_cli.checks.cases import Case
 from aivax_cli.checks.judging import Ask, Reply, judged
 from aivax_cli.checks.python_rule import own_rule
-from aivax_cli.checks.results import Answer, Finding, Sample, Status, TestResult, sum_usd
+from aivax_cli.checks.results import Answer, CaseResult, Finding, Sample, Status, sum_usd
 from aivax_cli.core.errors import AivaxError
 from aivax_cli.core.events import Event, Finished, TurnResult
 from aivax_cli.core.types import Charge, Conversation, Purpose, Retrieval, total_usd
@@ -63,16 +63,16 @@ class Bench:
     clock: Callable[[], float] = time.perf_counter
 
 
-Progress = Callable[[TestResult], None]
+Progress = Callable[[CaseResult], None]
 
 
-async def run_cases(cases: Sequence[Case], bench: Bench, on_result: Progress) -> tuple[TestResult, ...]:
+async def run_cases(cases: Sequence[Case], bench: Bench, on_result: Progress) -> tuple[CaseResult, ...]:
     """Every case's result, in the order of the cases; `on_result` hears of each as it is there."""
     if not cases:
         return ()
     room = asyncio.Semaphore(max(case.settings.concurrency for case in cases))
 
-    async def one(case: Case) -> TestResult:
+    async def one(case: Case) -> CaseResult:
         result = await _result(case, bench, room)
         on_result(result)
         return result
@@ -82,11 +82,11 @@ async def run_cases(cases: Sequence[Case], bench: Bench, on_result: Progress) ->
     return tuple(task.result() for task in tasks)
 
 
-async def _result(case: Case, bench: Bench, room: asyncio.Semaphore) -> TestResult:
+async def _result(case: Case, bench: Bench, room: asyncio.Semaphore) -> CaseResult:
     line = case.located.line
     if case.test.skip is not None:
         reason = case.test.skip
-        return TestResult(
+        return CaseResult(
             case.test.id, case.cell, Status.SKIP, (), 0, case.file, line, tuple(case.test.tags), reason
         )
 
@@ -95,7 +95,7 @@ async def _result(case: Case, bench: Bench, room: asyncio.Semaphore) -> TestResu
             return await _sample(case, number, bench)
 
     samples = await asyncio.gather(*(sample(number) for number in range(case.repeat)))
-    return TestResult(
+    return CaseResult(
         case.test.id,
         case.cell,
         status_of(samples, case.needed),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from aivax_cli.checks.cases import Case, Selection
     from aivax_cli.checks.cassettes import Cassettes, Mode
     from aivax_cli.checks.loading import LoadedChecks
-    from aivax_cli.checks.results import Comparison, Run, TestResult
+    from aivax_cli.checks.results import Comparison, Run, CaseResult
     from aivax_cli.cli.command import Session
     from aivax_cli.gateway.workspace import Workspace
 
@@ -141,7 +141,7 @@ def _last_file(workspace: Workspace) -> Path:
     return workspace.state_dir / "checks-last.json"
 
 
-def _remember(workspace: Workspace, results: Sequence[TestResult]) -> None:
+def _remember(workspace: Workspace, results: Sequence[CaseResult]) -> None:
     """Keeps which tests did not pass, for --failed; tests that were not run now stay as they were."""
     import json
 

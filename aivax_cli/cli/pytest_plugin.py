@@ -14,7 +14,7 @@ import pytest
 
 if TYPE_CHECKING:
     from aivax_cli.checks.cases import Case
-    from aivax_cli.checks.results import TestResult
+    from aivax_cli.checks.results import CaseResult
     from aivax_cli.gateway.workspace import Workspace
 
 
@@ -56,9 +56,9 @@ class ChecksFile(pytest.File):
         for case in cases(loaded.definition, loaded.tests, self.path):
             yield CheckItem.from_parent(self, name=case.name, case=case)
 
-    def results(self, session: pytest.Session) -> dict[str, TestResult]:
+    def results(self, session: pytest.Session) -> dict[str, CaseResult]:
         """The results of the cases that this session has selected, by name; run once."""
-        known: dict[str, TestResult] | None = getattr(self, "_results", None)
+        known: dict[str, CaseResult] | None = getattr(self, "_results", None)
         if known is None:
             items = [item for item in session.items if isinstance(item, CheckItem) and item.parent is self]
             known = _run(self.path, tuple(item.case for item in items), self.config.getoption("--aivax-mode"))
@@ -100,7 +100,7 @@ class CheckItem(pytest.Item):
         return self.path, self.case.located.line - 1, self.name
 
 
-def _run(file: Path, selected: tuple[Case, ...], mode: str | None) -> dict[str, TestResult]:
+def _run(file: Path, selected: tuple[Case, ...], mode: str | None) -> dict[str, CaseResult]:
     import asyncio
     import os
 
@@ -115,7 +115,7 @@ def _run(file: Path, selected: tuple[Case, ...], mode: str | None) -> dict[str, 
     chosen = Mode(mode) if mode else default_mode(os.environ, folder)
     cassettes = Cassettes(folder, chosen, environment_secrets(os.environ))
 
-    async def run() -> dict[str, TestResult]:
+    async def run() -> dict[str, CaseResult]:
         async with open_bench(workspace, cassettes) as bench:
             results = await run_cases(selected, bench, lambda _: None)
         return {result.name: result for result in results}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from aivax_cli.checks.results import Comparison, Run, TestResult
+    from aivax_cli.checks.results import Comparison, Run, CaseResult
     from aivax_cli.render.screen import Screen
 
 _MARKS = {"pass": ("✓", "green"), "fail": ("✗", "red"), "error": ("!", "yellow"), "skip": ("-", "dim")}
@@ -40,7 +40,7 @@ class CheckProgress:
     ) -> None:
         self._line.clear()
 
-    def add(self, result: TestResult) -> None:
+    def add(self, result: CaseResult) -> None:
         """One more test is done."""
         self._done += 1
         self._bad += result.status.value in ("fail", "error")
@@ -74,7 +74,7 @@ def show_run(screen: Screen, run: Run, start: Path, comparison: Comparison | Non
         screen.show(Text(safe_line(line)))
 
 
-def _difference(result: TestResult, start: Path) -> str:
+def _difference(result: CaseResult, start: Path) -> str:
     """Where it stands and what was the first thing that did not hold."""
     if result.reason:
         return safe_line(result.reason)

@@ -8,7 +8,7 @@ from aivax_cli.checks.assertions.base import Found, excerpt
 from aivax_cli.checks.results import Answer
 from aivax_cli.gateway.check_file import Assertion, Range, texts
 
-_SENTENCE = re.compile(r"[^.!?…。！？]+(?:[.!?…。！？]+|$)")
+_SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|[。！？]+")
 _REFUSALS = re.compile(
     r"\b(?:i (?:do not|don['’]t|cannot|can['’]t|am unable|am not able)\b.{0,40}\b(?:know|help|answer|find|"
     r"assist|provide|comply|do that)|i['’]m (?:sorry|unable|not able)|no information|not (?:mentioned|"
@@ -75,7 +75,7 @@ def words(assertion: Assertion, answer: Answer) -> Found:
 
 
 def sentences(assertion: Assertion, answer: Answer) -> Found:
-    count = sum(1 for each in _SENTENCE.finditer(answer.text) if any(map(str.isalnum, each[0])))
+    count = sum(1 for each in _SENTENCE_END.split(answer.text) if any(map(str.isalnum, each)))
     return _counted(assertion.sentences, count, "sentence")
 
 

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from aivax_cli.checks.results import Run, Status, TestResult
+from aivax_cli.checks.results import CaseResult, Run, Status
 
 
 def github_annotations(run: Run, root: Path) -> str:
@@ -17,7 +17,7 @@ def github_annotations(run: Run, root: Path) -> str:
     return "".join(line + "\n" for result in run.results for line in _lines(result, root))
 
 
-def _lines(result: TestResult, root: Path) -> Iterator[str]:
+def _lines(result: CaseResult, root: Path) -> Iterator[str]:
     if result.status in (Status.PASS, Status.SKIP) or result.shown is None:
         return
     file = Path(os.path.relpath(result.file, root)).as_posix()

@@ -13,13 +13,13 @@ from pathlib import Path
 from aivax_cli.checks.reports.junit import reason
 from aivax_cli.checks.results import (
     Answer,
+    CaseResult,
     Cell,
     Comparison,
     Finding,
     Run,
     Sample,
     Status,
-    TestResult,
     cell_label,
 )
 
@@ -98,7 +98,7 @@ def _rate(run: Run, cell: Cell) -> str:
     return f"{sum(result.status is Status.PASS for result in some)} of {len(some)}"
 
 
-def _matrix_cell(result: TestResult | None) -> str:
+def _matrix_cell(result: CaseResult | None) -> str:
     if result is None:
         return "<td></td>"
     link = f'<a href="#{_anchor(result)}">{_MARKS[result.status]} {result.passed}/{len(result.samples)}</a>'
@@ -167,7 +167,7 @@ def _answer(answer: Answer) -> Iterator[str]:
         yield f"<details><summary>{len(answer.passages)} passages</summary>{listed}</details>"
 
 
-def _anchor(result: TestResult) -> str:
+def _anchor(result: CaseResult) -> str:
     return escape(f"{result.file.stem}-{result.name}".replace(" ", "_"), quote=True)
 
 

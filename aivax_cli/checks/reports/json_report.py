@@ -6,7 +6,7 @@ import os
 from decimal import Decimal
 from pathlib import Path
 
-from aivax_cli.checks.results import Answer, Finding, Run, Sample, Status, TestResult
+from aivax_cli.checks.results import Answer, CaseResult, Finding, Run, Sample, Status
 
 
 def run_object(run: Run, root: Path) -> dict[str, object]:
@@ -24,7 +24,7 @@ def run_object(run: Run, root: Path) -> dict[str, object]:
     }
 
 
-def _test(result: TestResult, root: Path) -> dict[str, object]:
+def _test(result: CaseResult, root: Path) -> dict[str, object]:
     return {
         "id": result.id,
         "name": result.name,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from xml.etree import ElementTree
 
-from aivax_cli.checks.results import Run, Sample, Status, TestResult
+from aivax_cli.checks.results import CaseResult, Run, Sample, Status
 
 _NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -35,11 +35,11 @@ def junit_xml(run: Run) -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, "unicode") + "\n"
 
 
-def _count(results: list[TestResult], status: Status) -> str:
+def _count(results: list[CaseResult], status: Status) -> str:
     return str(sum(result.status is status for result in results))
 
 
-def _case(suite: ElementTree.Element, result: TestResult) -> None:
+def _case(suite: ElementTree.Element, result: CaseResult) -> None:
     seconds = sum(sample.answer.latency_ms for sample in result.samples if sample.answer) / 1000
     case = ElementTree.SubElement(
         suite,
@@ -58,7 +58,7 @@ def _case(suite: ElementTree.Element, result: TestResult) -> None:
         told.text = _clean("\n".join(_lines(result.shown)))
 
 
-def reason(result: TestResult) -> str:
+def reason(result: CaseResult) -> str:
     """Why a test did not pass, in a line."""
     sample = result.shown
     if sample is None or result.status in (Status.PASS, Status.SKIP):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from aivax_cli.checks.reports.junit import reason
-from aivax_cli.checks.results import Comparison, Run, Status, TestResult
+from aivax_cli.checks.results import CaseResult, Comparison, Run, Status
 
 _MARKS = {Status.PASS: "✅", Status.FAIL: "❌", Status.ERROR: "⚠️", Status.SKIP: "⏭️"}
 
@@ -39,7 +39,7 @@ def _lines(run: Run, root: Path, comparison: Comparison | None) -> Iterator[str]
         yield from (f"- {each.kind}: {_cell(each.name)}: {_cell(each.detail)}" for each in comparison.changes)
 
 
-def _row(result: TestResult, root: Path) -> str:
+def _row(result: CaseResult, root: Path) -> str:
     place = f"{Path(os.path.relpath(result.file, root)).as_posix()}:{result.line}"
     said = _cell(reason(result))
     passed = f"{result.passed}/{len(result.samples)}" if result.samples else ""
