@@ -14,9 +14,11 @@ import yaml
 from pydantic import ValidationError
 
 from aivax_cli.core.errors import UsageError, unknown_name
+from aivax_cli.core.types import ToolSpec
 from aivax_cli.gateway.definition import Gateway
 from aivax_cli.gateway.explain import dotted, explain
 from aivax_cli.gateway.schema import schema_view
+from aivax_cli.gateway.sections import FUNCTION_NAME
 from aivax_cli.gateway.settable import (
     EXTRA_BODY,
     NOT_FROM_REQUESTS,
@@ -79,6 +81,21 @@ def request_fields(body: Mapping[str, object]) -> dict[str, object]:
             continue
         fields[field] = _schema_of(value) if name == "response_format" else value
     return fields
+
+
+def request_tools(
+    gateway: Gateway, body: Mapping[str, object], *, locked_at: str = ""
+) -> tuple[ToolSpec, ...]:
+    """The functions that the body of an OpenAI request offers the model; whoever asked carries them out.
+
+    Raises UsageError when they are not written as OpenAI's, and when the gateway locks `tools`.
+    """
+    given = body.get("tools")
+    if given is None or given == []:
+        return ()
+    refuse_locked(gateway, "tools", locked_at=locked_at)
+    tools = given if isinstance(given, list) else [None]
+    return tuple(_function(place, tool) for place, tool in enumerate(tools))
 
 
 def refuse_locked(gateway: Gateway, field: str, *, locked_at: str = "", value: object = None) -> None:
@@ -183,6 +200,22 @@ def _on_the_wire(field: str, value: object) -> list[str]:
     else:
         return []
     return [REQUEST_FIELDS[name] for name in names if name in REQUEST_FIELDS]
+
+
+def _function(place: int, tool: object) -> ToolSpec:
+    function = tool.get("function") if isinstance(tool, Mapping) else None
+    name = function.get("name") if isinstance(function, Mapping) else None
+    if (
+        not isinstance(function, Mapping)
+        or not isinstance(name, str)
+        or not re.fullmatch(FUNCTION_NAME, name)
+    ):
+        raise UsageError(f'tools[{place}] must be {{"type": "function", "function": {{"name": …}}}}')
+    schema = function.get("parameters", {"type": "object", "properties": {}})
+    description = function.get("description") or ""
+    if not isinstance(schema, Mapping) or not isinstance(description, str):
+        raise UsageError(f"tools[{place}] must have a text as description and a JSON Schema as parameters")
+    return ToolSpec(name, description, schema)
 
 
 def _schema_of(response_format: object) -> object:

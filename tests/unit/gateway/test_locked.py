@@ -4,7 +4,13 @@ import pytest
 
 from aivax_cli.core.errors import UsageError
 from aivax_cli.gateway.definition import Gateway
-from aivax_cli.gateway.overrides import refuse_locked, request_fields, with_fields, with_settings
+from aivax_cli.gateway.overrides import (
+    refuse_locked,
+    request_fields,
+    request_tools,
+    with_fields,
+    with_settings,
+)
 from aivax_cli.gateway.settable import NOT_FROM_REQUESTS, fields, lock_problem, sections
 
 
@@ -139,3 +145,25 @@ def test_a_request_names_no_file_of_the_server() -> None:
 def test_a_lock_on_tools_holds_for_the_tools_of_a_request() -> None:
     with pytest.raises(UsageError, match=r"tools is locked by g\.yaml:3"):
         refuse_locked(gateway("tools"), "tools", locked_at="g.yaml:3")
+
+
+def test_the_functions_of_a_request_are_read() -> None:
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}}
+    function = {"name": "weather", "description": "Of a city.", "parameters": schema}
+    body = {"tools": [{"type": "function", "function": function}, {"function": {"name": "now"}}]}
+    first, second = request_tools(gateway(), body)
+    assert (first.name, first.description, first.schema) == ("weather", "Of a city.", schema)
+    assert (second.name, second.schema) == ("now", {"type": "object", "properties": {}})
+
+
+@pytest.mark.parametrize(
+    "tools", ["x", [5], [{}], [{"function": {"name": "a b"}}], [{"function": {"name": "a", "parameters": 5}}]]
+)
+def test_functions_written_wrong_are_refused(tools: object) -> None:
+    with pytest.raises(UsageError, match=r"^tools\[0\] must"):
+        request_tools(gateway(), {"tools": tools})
+
+
+def test_functions_of_a_request_respect_locks() -> None:
+    with pytest.raises(UsageError, match="tools is locked"):
+        request_tools(gateway("tools"), {"tools": [{"function": {"name": "a"}}]})
