@@ -28,8 +28,9 @@ FIRST_WAYS: Final[Mapping[str, Way]] = {
 """By host, where it is not `strict`: a provider whose `base_url` aivax.yaml changes is what it is there."""
 
 _TELL_THE_MODEL: Final = frozenset({"api.openai.com", "generativelanguage.googleapis.com", "api.mistral.ai"})
-"""Hosts that guarantee a schema and tell the model of it. Others may only constrain what it writes, which goes
-better when it knows (llama.cpp, Ollama), or pass the field over without a word: they are asked in words, too."""
+"""Hosts that guarantee a schema and tell the model of it. Others may only constrain what it writes, which
+goes better when it knows (llama.cpp, Ollama), or pass the field over without a word: they are asked in words,
+too."""
 
 _COMPLAINT: Final = re.compile(
     r"response_?format|json_?schema|json_?object|json mode|structured.?output|grammar|invalid schema",

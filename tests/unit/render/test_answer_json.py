@@ -1,10 +1,11 @@
 """The JSON of a turn."""
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 
 from aivax_cli.core.events import TurnResult
-from aivax_cli.core.types import Charge, Passage, Source, Timing
+from aivax_cli.core.types import Charge, Passage, Source, Timing, ToolCall, ToolOutcome, ToolRun
 from aivax_cli.render.answer_json import turn_object
 
 MODEL = "Inference for AI model '@openai/gpt-5-mini'"
@@ -37,6 +38,7 @@ def result(*charges: Charge, incomplete: str | None = None) -> TurnResult:
 def test_every_field_of_a_turn_is_there() -> None:
     assert list(turn_object(result(*CHARGES))) == [
         "text",
+        "structured",
         "model",
         "model_ref",
         "routed_complexity",
@@ -106,3 +108,13 @@ def test_a_source_has_its_lines_or_its_page() -> None:
 def test_an_incomplete_turn_says_why() -> None:
     assert turn_object(result(incomplete="the stream broke"))["incomplete"] == "the stream broke"
     assert turn_object(result())["incomplete"] is None
+
+
+def test_the_calls_of_tools_are_there_with_what_came_of_them() -> None:
+    sound = ToolRun(ToolCall("1", "add", '{"a": 1}'), ToolOutcome("3"), 0.12345)
+    broken = ToolRun(ToolCall("2", "add", "{a"), ToolOutcome("Not run.", failed=True), 0)
+    turn = replace(result(), tools=(sound, broken))
+    assert turn_object(turn)["runned_functions"] == [
+        {"name": "add", "arguments": {"a": 1}, "result": "3", "failed": False, "duration_s": 0.123},
+        {"name": "add", "arguments": "{a", "result": "Not run.", "failed": True, "duration_s": 0},
+    ]
