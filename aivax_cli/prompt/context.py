@@ -81,7 +81,9 @@ def fit(messages: Conversation, parts: Anatomy, limits: Context, count: Count) -
     if tokens <= most:
         return Fitted(messages, tokens, 0, results_out)
     if limits.overflow == "error":
-        raise _too_long(f"the conversation has about {tokens:,} tokens", most, "overflow: truncate, or ")
+        raise _too_long(
+            f"the conversation has about {tokens:,} tokens", most, "set context.overflow to truncate, or "
+        )
     out: set[int] = set()
     for unit in _units(messages, parts):
         out.update(unit)

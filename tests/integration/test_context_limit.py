@@ -70,7 +70,10 @@ def test_overflow_error_calls_no_model(place: Place) -> None:
     done = place.complete(HISTORY)
     assert (done.code, done.out, place.upstream.requests) == (1, "", [])
     assert "error: the conversation has about" in done.err
-    assert "context.max_tokens allows 100; overflow: truncate, or raise context.max_tokens" in done.err
+    assert (
+        "context.max_tokens allows 100; set context.overflow to truncate, or raise context.max_tokens"
+        in done.err
+    )
 
 
 def test_a_question_that_cannot_fit_calls_no_model(place: Place) -> None:
