@@ -79,12 +79,21 @@ def test_always_is_not_asked_again(start: Start, model: Upstream, endpoint: Upst
     assert len(endpoint.requests) == 2
 
 
+def test_why_shows_the_calls_of_the_last_turn(start: Start) -> None:
+    chat = asked(start).type("y")
+    chat.wait_for("Done.")
+    chat.wait_for_prompt()
+    chat.enter("/why")
+    place = chat.lines.index("Tools  1 call")
+    assert chat.lines[place + 1].startswith('  delete_file {"path": "/tmp/x"}')
+    assert chat.lines[place + 2] == "    deleted"
+
+
 def test_ctrl_c_at_the_question_ends_the_turn_and_runs_nothing(start: Start, endpoint: Upstream) -> None:
     chat = asked(start).type(CTRL_C)
     chat.wait_for("interrupted")
     chat.wait_for_prompt()
     assert endpoint.requests == []
-    chat.enter("/why")
 
 
 def test_what_was_typed_before_the_question_is_no_answer(

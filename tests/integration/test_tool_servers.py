@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.tool_boxes import SDK_SERVER, Tools, is_running, raw_server
-from support.upstream import Upstream, hang_up, html, status
+from support.upstream import Upstream, hang_up, html, silence, status
 
 from aivax_cli.core.errors import KeyMissingError, ToolError
 from aivax_cli.core.types import ToolCall, ToolOutcome
@@ -282,3 +282,25 @@ def test_what_a_server_says_is_harmless_for_a_terminal(tmp_path: Path) -> None:
         tools.wait(tools.box.specs())
     assert "news" in str(error.value)
     assert str(error.value).isprintable()
+
+
+def test_an_address_that_never_answers_fails_in_time() -> None:
+    with Upstream(silence()) as server, Tools(McpTools(mcp=server.url, timeout_s=0.5)) as tools:
+        started = time.monotonic()
+        with pytest.raises(ToolError, match=r"did not answer within 0.5 s"):
+            tools.wait(tools.box.specs())
+        assert time.monotonic() - started < 6
+
+
+def test_calls_of_several_turns_do_not_wait_for_each_other() -> None:
+    with Tools(McpTools(mcp=SDK_SERVER)) as tools:
+
+        async def both() -> list[ToolOutcome]:
+            await tools.box.specs()
+            slow = asyncio.create_task(tools.box.run(ToolCall("1", "sleep", '{"seconds": 1}')))
+            await asyncio.sleep(0.1)
+            quick = await tools.box.run(ToolCall("2", "add", '{"a": 1, "b": 2}'))
+            assert not slow.done()
+            return [quick, await slow]
+
+        assert [outcome.text for outcome in tools.wait(both())] == ["3", "awake"]
