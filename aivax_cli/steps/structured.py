@@ -27,8 +27,9 @@ async def structured_answer(
 ) -> AsyncGenerator[Event, None]:
     """Tells what is called and rejected on the way, then the sound answer as one piece of JSON text.
 
-    What rejected attempts say is not told. Tools are called in the first attempt alone. Raises
-    StructureError when no attempt of `max_attempts` holds to the schema.
+    What rejected attempts say is not told. Tools are called before the first whole answer alone; an answer
+    that broke off is asked for as before. Raises StructureError when no attempt of `max_attempts` holds to
+    the schema.
     """
     schema: Mapping[str, JsonValue] = plan.response_schema or {}
     prefill = plan.gateway.prefill or ""
@@ -55,6 +56,8 @@ async def structured_answer(
             return
         progress.text, problems = "", verdict.problems
         yield AnswerRejected(attempt, attempts, problems)
+        if _broken(progress) is not None:
+            continue
         if asked is None:
             asked = thread.messages
         thread.messages = _asked_again(asked, said, problems, prefill)
@@ -66,13 +69,19 @@ def _verdict(
     said: str, schema: Mapping[str, JsonValue], prefill: str, progress: Progress
 ) -> Accepted | Rejected:
     """A part of an answer is none: mended, it would be sound and yet not all of it."""
-    end = progress.end
-    if end is None or end.broken:
-        return Rejected((f"it broke off: {end.broken if end else 'it has no end'}",))
-    verdict = judged(said, schema, prefill=prefill, whole=end.finish_reason != "length")
-    if isinstance(verdict, Rejected) and end.finish_reason == "length":
-        return Rejected(("it reached the limit of its length (max_completion_tokens)",))
+    broken = _broken(progress)
+    if broken is not None:
+        return Rejected((f"it broke off: {broken}",))
+    cut = progress.end is not None and progress.end.finish_reason == "length"
+    verdict = judged(said, schema, prefill=prefill, whole=not cut)
+    if isinstance(verdict, Rejected) and cut:
+        return Rejected(("it was cut off at the limit of its length (max_completion_tokens)",))
     return verdict
+
+
+def _broken(progress: Progress) -> str | None:
+    """Why the latest answer broke off, None when it came to an end."""
+    return progress.end.broken if progress.end else "it has no end"
 
 
 def _asked_again(asked: Conversation, said: str, problems: Sequence[str], prefill: str) -> Conversation:

@@ -181,6 +181,18 @@ def test_tools_are_called_first_and_their_results_stay_when_it_is_asked_again(pl
     }
 
 
+def test_an_answer_that_broke_off_is_asked_for_as_before_tools_included(place: Place) -> None:
+    with Upstream(json_answer({"age": 3})) as tool:
+        place.gateway(
+            f"response_schema: {FIELDS}\n"
+            f"tools: [{{name: age_of, description: The age., url: {tool.url}/age}}]\n"
+        )
+        place.upstream.answers(sse([chunk("Let me")], end=None), calls_tool("age_of", {}), says(SOUND))
+        assert place.complete("--json-only").out == f"{SOUND}\n"
+    first, second, _ = place.bodies
+    assert first == second
+
+
 def test_a_prefill_is_continued_in_every_attempt(place: Place) -> None:
     place.gateway(f"response_schema: {FIELDS}\nprefill: '{{'\n")
     place.upstream.answers(says('"name": "Ann"}'), says('"name": "Ann", "age": 3}'))
