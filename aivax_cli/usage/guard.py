@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from threading import Lock
 from typing import Protocol
 
 from aivax_cli.core.errors import AivaxError, BudgetError
@@ -53,6 +54,7 @@ class BudgetGuard:
     spent: Spent = field(default_factory=Spent)
     warn: Callable[[str], None] = lambda _: None
     _held_usd: Decimal = Decimal(0)
+    _lock: Lock = field(default_factory=Lock)
 
     def require_prices(self, targets: Sequence[ModelTarget], readers: Sequence[ModelTarget] = ()) -> None:
         """Raises BudgetError when nobody has said what one of the models costs.
@@ -105,11 +107,12 @@ class BudgetGuard:
 
     def _admitted(self, case: WorstCase) -> _Held:
         limit = self.budget.usd_per_request
-        taken = self.spent.usd + self._held_usd
-        if limit is not None and taken + case.usd > limit:
-            raise over_budget(case, "usd_per_request", limit, taken)
-        number = self._reserved(case)
-        self._held_usd += case.usd
+        with self._lock:  # calls of one turn may begin in several threads
+            taken = self.spent.usd + self._held_usd
+            if limit is not None and taken + case.usd > limit:
+                raise over_budget(case, "usd_per_request", limit, taken)
+            number = self._reserved(case)
+            self._held_usd += case.usd
         return _Held(case.usd, number)
 
     def _reserved(self, case: WorstCase) -> int | None:
@@ -126,7 +129,8 @@ class BudgetGuard:
 
     def _leave(self, held: Sequence[_Held]) -> None:
         for each in held:
-            self._held_usd -= each.usd
+            with self._lock:
+                self._held_usd -= each.usd
             if each.number is None:
                 continue
             try:
