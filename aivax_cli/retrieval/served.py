@@ -176,6 +176,7 @@ class _Sync:
         if not vectors:
             self._note(None, 0, 0)
             return None
+        self._server.check()
         held = Held(server_name(self._name), _new_revision())
         self._journal.note(held.name, held.revisions)
         served = self._server.create(held.name, held.revision)

@@ -15,11 +15,12 @@ PROBES = 512
 def served_fault(reader: Reader, collection: Collection, address: ServerAddress) -> tuple[str, bool] | None:
     """What is wrong with the index, and whether that is the connection alone; None when nothing is."""
     held = Held.of(collection)
-    if held is None:
-        return "not built there; searches scan instead", False
     try:
         server = ChromaServer(address, wait_s=address.write_wait_s)
         try:
+            if held is None:
+                server.check()
+                return "not built there; searches scan instead", False
             fault = _fault(reader, collection, held, server)
         finally:
             server.close()

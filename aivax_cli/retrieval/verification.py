@@ -219,7 +219,8 @@ def verify(
             seen["catalogue"] = f"{sum(1 for _ in reader.document_names(collection.id)):,} documents"
             seen["words"] = f"{collection.chunks:,} chunks, every word of them"
             seen["vectors"] = f"{vectors:,} vectors of {collection.embedder.dimension} numbers"
-            seen["Chroma"] = f"{collection.snapshot_vectors:,} vectors"
+            where = f" on {server.url}" if server is not None else ""
+            seen["Chroma"] = f"{collection.snapshot_vectors:,} vectors{where}"
     return Verified(seen, tuple(problems))
 
 
