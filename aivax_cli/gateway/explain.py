@@ -28,6 +28,15 @@ _ALSO_CALLED = {
     "endpoint": ("model", "base_url"),
     "provider": ("model",),
     "prices": ("pricing",),
+    "max_tokens": ("parameters", "max_completion_tokens"),
+    "assistant_prefill": ("prefill",),
+    "response_format": ("response_schema",),
+    "json_schema": ("response_schema",),
+    "functions": ("tools",),
+    "mcp": ("tools",),
+    "fallbacks": ("model",),
+    "inherits": ("extends",),
+    "base": ("extends",),
 }
 _SHOWN = 60
 
@@ -81,14 +90,14 @@ def nearest_field(path: FieldPath, schema: SchemaView) -> FieldPath | None:
     beside = list(schema.fields(here))
     if snake in beside:
         return (*here, snake)
-    for field in schema.every_field():
-        if field[-1] == snake and not here:
-            return field
     if also := _ALSO_CALLED.get(snake):
         if also[-1] in beside:
             return (*here, also[-1])
         if not here and also[-1] in schema.fields(also[:-1]):
             return also
+    for field in schema.every_field():
+        if field[-1] == snake and not here:
+            return field
     if close := difflib.get_close_matches(snake, beside, n=1, cutoff=0.6):
         return (*here, close[0])
     elsewhere = {field[-1]: field for field in reversed(list(schema.every_field()))}

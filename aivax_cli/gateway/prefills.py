@@ -16,13 +16,15 @@ class Prefilling:
     """How an endpoint takes a last message of the assistant.
 
     `message` are further fields of that message. `base_url` is another root of the API that has to be asked.
-    `echoes` says that the answer repeats the prefill. Models that `never` matches do not continue it.
+    `echoes` says that the answer repeats the prefill, `trims` that it may not end with white space. Models
+    that `never` matches do not continue it.
     """
 
     continues: bool = True
     message: Mapping[str, JsonValue] = field(default_factory=dict)
     base_url: str | None = None
     echoes: bool = False
+    trims: bool = False
     never: str | None = None
 
 
@@ -34,8 +36,11 @@ PREFILLING: Mapping[str, Prefilling] = {
     "api.openai.com": Prefilling(continues=False),
     # Some models continue it by Google's own API; newer ones refuse a request that ends so (HTTP 400).
     "generativelanguage.googleapis.com": Prefilling(continues=False),
-    # "Prefilling assistant messages returns a 400 error on Claude 4.6 models": the migration guide.
-    "api.anthropic.com": Prefilling(never=r"claude-(opus|sonnet|haiku)-(4-([6-9]|\d\d(?!\d))|[5-9])"),
+    # "Prefilling assistant messages returns a 400 error on Claude 4.6 models": the migration guide. Those
+    # before refuse white space at its end.
+    "api.anthropic.com": Prefilling(
+        trims=True, never=r"claude-(opus|sonnet|haiku)-(4-([6-9]|\d\d(?!\d))|[5-9])"
+    ),
     # docs.mistral.ai, "prefix": the answer begins with the prefix itself.
     "api.mistral.ai": Prefilling(message={"prefix": True}, echoes=True),
     # api-docs.deepseek.com, "Chat Prefix Completion (Beta)": at /beta alone, and not repeated.
@@ -65,6 +70,20 @@ def where_continued(target: ModelTarget) -> ModelTarget:
     """The same model at the address at which it continues a prefill."""
     base_url = prefilling(target).base_url
     return replace(target, base_url=base_url) if base_url else target
+
+
+def sent_prefill(prefill: str, target: ModelTarget) -> dict[str, JsonValue]:
+    """The last message as the endpoint wants it, without its role."""
+    how = prefilling(target)
+    return {"content": prefill.rstrip() if how.trims else prefill, **how.message}
+
+
+def told_prefill(prefill: str, target: ModelTarget) -> str:
+    """What the answer begins with, before what the endpoint says."""
+    how = prefilling(target)
+    if how.echoes:
+        return ""
+    return prefill.rstrip() if how.trims else prefill
 
 
 def prefill_problem(target: ModelTarget) -> str | None:

@@ -177,7 +177,10 @@ async def _fetch(source: RemoteSource, copy: _Copy | None) -> _Copy:
     try:
         async with asyncio.timeout(source.timeout_s):
             for _ in range(MOST_REDIRECTS + 1):
-                _check_address(url, source)
+                if problem := address_problem(url, asked=source.url):
+                    raise _Refused(
+                        problem, fix="write an https:// address; http:// is for this machine alone"
+                    )
                 answer = await _get(url, source, copy)
                 if isinstance(answer, _Copy):
                     return answer
@@ -191,18 +194,21 @@ async def _fetch(source: RemoteSource, copy: _Copy | None) -> _Copy:
     raise _Refused(f"more than {MOST_REDIRECTS} redirects")
 
 
-def _check_address(url: str, source: RemoteSource) -> None:
-    """Only https, and http on this machine; nobody else's redirect leads into this machine."""
+def address_problem(url: str, *, asked: str) -> str | None:
+    """Why an address is not fetched, which `asked` or a redirect from there named; None when it may be.
+
+    Only https, and http on this machine; nobody else's redirect leads into this machine. Raises ValueError
+    for what is no address.
+    """
     scheme = urlsplit(url).scheme.lower()
     here = on_this_machine(url)
-    moved = url != source.url
-    if here and moved and not on_this_machine(source.url):
-        raise _Refused("it redirects to an address on this machine", fix="write the address that is meant")
+    if url != asked and here and not on_this_machine(asked):
+        return "it redirects to an address on this machine"
     if scheme == "https" or (scheme == "http" and here):
-        return
-    if moved:
-        raise _Refused("it redirects to an address that is not https", fix="write an https:// address")
-    raise _Refused("its address is not https", fix="write https://; http:// is for this machine alone")
+        return None
+    if url != asked:
+        return "it redirects to an address that is not https"
+    return "its address is not https"
 
 
 async def _get(url: str, source: RemoteSource, copy: _Copy | None) -> _Copy | str:

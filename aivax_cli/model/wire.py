@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal, DecimalException
 
 from aivax_cli.core.types import Charge, Message, ModelCall, ModelEnd, TokenUsage, ToolSpec
-from aivax_cli.gateway.prefills import prefilling
+from aivax_cli.gateway.prefills import sent_prefill
 from aivax_cli.model.answer_formats import Way, way_of, with_format
 from aivax_cli.model.buckets import billed_charges, merged, token_usage
 from aivax_cli.model.tool_calls import ToolCallParts
@@ -224,7 +224,8 @@ class AnswerParts:
 def _messages(call: ModelCall) -> list[dict[str, object]]:
     messages = [_message(message) for message in call.messages]
     if messages and call.messages[-1].role == "assistant" and not call.messages[-1].tool_calls:
-        messages[-1].update(prefilling(call.target).message)  # it has begun, and is to be continued
+        # It has begun, and is to be continued.
+        messages[-1].update(sent_prefill(call.messages[-1].content, call.target))
     return messages
 
 

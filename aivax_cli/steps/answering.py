@@ -19,7 +19,7 @@ from aivax_cli.core.types import (
     Purpose,
     ToolSpec,
 )
-from aivax_cli.gateway.prefills import prefilling
+from aivax_cli.gateway.prefills import told_prefill
 from aivax_cli.prompt.assembly import assemble
 from aivax_cli.steps.calling import call_first_of
 from aivax_cli.steps.context import ContextControl
@@ -154,7 +154,7 @@ async def _stream(
                 if progress.first_token is None:
                     progress.first_token = ports.clock()
                 if not progress.text:
-                    apart = "" if prefilling(progress.targets[0]).echoes else prefill
+                    apart = told_prefill(prefill, progress.targets[0])
                 progress.text += apart + item.text
                 yield TextDelta(apart + item.text)
                 apart = ""

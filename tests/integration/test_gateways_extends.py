@@ -192,3 +192,24 @@ def test_variables_stand_in_addresses_alone(root: Path) -> None:
         "support.yaml:3: model: no variable is filled in here, but in addresses alone; "
         "write a mapping with base_url and name"
     ]
+
+
+def test_the_embedder_of_a_collection_takes_its_address_from_a_variable(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "collections").mkdir()
+    embedder = "embedder: {model: {base_url: '${EMBEDDER:-http://localhost:1/v1}', name: e}}\n"
+    (root / "collections" / "kb.yaml").write_text(embedder)
+    monkeypatch.setenv("EMBEDDER", "http://localhost:4711/v1")
+    found = Workspace(root).collection_definition("kb").embedder
+    assert not isinstance(found, str)
+    assert not isinstance(found.model, str)
+    assert found.model.base_url == "http://localhost:4711/v1"
+
+
+def test_a_base_alone_cannot_be_asked(root: Path) -> None:
+    write(root, "_base.yaml", f'id: {gateway_id(2)}\nname: base\nmodel: "@openai/x"\n')
+    write(root, "support.yaml", HEAD + "extends: _base\n")
+    done = aivax_here("complete", "--gateway", "_base", "Hello", cwd=root)
+    assert done.code == 2
+    assert "no gateway named '_base'" in done.err

@@ -31,6 +31,12 @@ def test_elsewhere_it_is_a_message_like_any_other(base_url: str) -> None:
     assert sent(base_url, ASKED, BEGUN)[-1] == {"role": "assistant", "content": "Well,"}
 
 
+def test_white_space_at_its_end_is_cut_where_it_is_refused() -> None:
+    spaced = Message("assistant", "Well, ")
+    assert sent("https://api.anthropic.com/v1", ASKED, spaced)[-1]["content"] == "Well,"
+    assert sent("http://localhost/v1", ASKED, spaced)[-1]["content"] == "Well, "
+
+
 def test_what_was_said_before_is_no_prefix() -> None:
     assert all("prefix" not in message for message in sent("https://api.mistral.ai/v1", BEGUN, ASKED))
 
