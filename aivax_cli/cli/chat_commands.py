@@ -208,10 +208,20 @@ async def _strategy(chat: Chat, argument: str) -> Next:
 
 async def _model(chat: Chat, argument: str) -> Next:
     if not argument:
-        chat.screen.note(chat.model)
+        _tell_models(chat)
         return None
     _change(chat, f"model={argument}")
     return None
+
+
+def _tell_models(chat: Chat) -> None:
+    """Who answers: the model, or who is asked after whom."""
+    from aivax_cli.cli.gateway_models import model_lines
+    from aivax_cli.wiring import plan_turn
+
+    chat.screen.note(chat.model)
+    for line in list(model_lines(plan_turn(chat.runtime.gateway, chat.workspace)))[1:]:
+        chat.screen.note(line)
 
 
 async def _set(chat: Chat, argument: str) -> Next:

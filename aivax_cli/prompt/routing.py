@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import cast
 
 from aivax_cli.core.conversation import user_messages
@@ -35,6 +36,12 @@ _NAMED = re.compile(
     r"(?:\s+(?:of|for)\s+(?:the|this)\s+\w+)?(?:\s+is)?\s*[:=\-–→]*\s*[\"'*_`]*\s*(low|medium|high)\b",
     re.IGNORECASE,
 )
+_ALONE: Mapping[str, Level] = {
+    **dict.fromkeys(("low", "easy", "simple", "trivial", "baixa", "baixo", "baja", "bajo"), "low"),
+    **dict.fromkeys(("medium", "moderate", "média", "médio", "media", "medio"), "medium"),
+    **dict.fromkeys(("high", "hard", "difficult", "complex", "alta", "alto"), "high"),
+}
+"""What small models write in place of the word that was asked for, when it stands alone."""
 _AROUND = " \t\r\n.,;:!?*_`\"'“”«»()[]{}<>#-–"
 
 
@@ -62,8 +69,8 @@ def read_level(answer: str) -> Level | None:
     text = _CHOICES.sub(" ", _THINKING.sub("", answer)).strip()
     lines = [bare.lower() for line in text.splitlines() if (bare := line.strip(_AROUND))]
     for line in (*lines[-1:], *lines[:1]):
-        if line in ("low", "medium", "high"):
-            return cast("Level", line)
+        if line in _ALONE:
+            return _ALONE[line]
     named = _NAMED.findall(text)
     if named:
         return cast("Level", named[-1].lower())

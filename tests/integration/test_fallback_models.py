@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from support.command_line import Done, aivax
+from support.gateway_turns import turns_of
 from support.in_process import aivax_here
 from support.upstream import (
     Answer,
@@ -16,10 +17,13 @@ from support.upstream import (
     json_answer,
     reset,
     says,
+    silence,
     sse,
     status,
 )
 from support.workspaces import write_gateway
+
+from aivax_cli.model.client import Timeouts
 
 EMPTY = json_answer({"choices": []})
 ERROR_OBJECT = sse([{"error": {"message": "overloaded", "code": 503}}], end=None)
@@ -106,6 +110,26 @@ def test_a_server_that_is_not_there_and_a_key_that_is_missing_go_to_the_next(
     missing, away = answer["fallbacks"]
     assert "OPENAI_API_KEY" in missing["reason"]
     assert "connection refused" in away["reason"]
+
+
+def test_a_model_that_is_silent_goes_to_the_next(pair: Path, first: Upstream) -> None:
+    first.answers(silence())
+    (result,) = turns_of(pair, "hi", timeouts=Timeouts(read_s=0.3)).results
+    assert result.text == "from the second"
+    assert "one" in [fallback.model for fallback in result.fallbacks]
+    assert "sent nothing for 0.3 s" in result.fallbacks[0].reason
+
+
+def test_an_endless_line_goes_to_the_next(pair: Path, first: Upstream) -> None:
+    first.answers(sse([b"data: " + b"x" * 10_000_000 + b"\n\n"]))
+    (result,) = turns_of(pair, "hi").results
+    assert result.text == "from the second"
+    assert "more than 8 MiB" in result.fallbacks[0].reason
+
+
+def test_the_models_of_a_chat_are_listed_by_slash_model(pair: Path, second: Upstream) -> None:
+    done = aivax("chat", "g", cwd=pair, home=pair, stdin="/model\n")
+    assert done.err.splitlines() == ["one", f"if that fails: two, {second.url}, no key"]
 
 
 def test_weights_that_are_not_there_go_to_the_next(tmp_path: Path, second: Upstream) -> None:

@@ -12,6 +12,9 @@ from aivax_cli.prompt.routing import read_level, routing_request
         ("low", "low"),
         ("Medium", "medium"),
         ("HIGH.", "high"),
+        ("Média.", "medium"),
+        ("Alta", "high"),
+        ("simple", "low"),
         ("  \n**high**\n", "high"),
         ('"low"', "low"),
         ("`medium`", "medium"),
@@ -46,6 +49,7 @@ def test_a_level_is_read_whatever_stands_around_it(answer: str, level: str) -> N
         "Please follow the highlighted lower part.",
         "A high-level overview of the mediums.",
         "not low",
+        "This is simple to say and complex to do.",
     ],
 )
 def test_an_unclear_answer_is_no_level(answer: str) -> None:
