@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +22,8 @@ from aivax_cli.gateway.yamltree import FieldPath
 FILE_ENDINGS: Final = (".json", ".yaml", ".yml")
 MAX_BYTES: Final = 1_000_000
 _MAX_DEPTH: Final = 64
+_MOST_PARTS: Final = 2_000
+"""Schemas within a schema."""
 _MAX_PATTERN: Final = 2_000
 _VALUES: Final = frozenset({"const", "enum", "default", "examples"})
 """Keywords whose content is data, not schema."""
@@ -60,7 +64,19 @@ def schema_fault(value: object) -> SchemaFault | None:
         return None if names_file(value) else _short_form_fault(value)
     if not isinstance(value, Mapping):
         return SchemaFault((), "must be a JSON Schema: a mapping")
-    return _outside_of_metaschema(value) or _against_metaschema(value) or _endless(value)
+    try:
+        return _fault_of(json.dumps(value))
+    except RecursionError:
+        return SchemaFault((), "is nested beyond all reason")
+    except (TypeError, ValueError):
+        return SchemaFault((), "holds what JSON cannot hold")
+
+
+@lru_cache(maxsize=16)
+def _fault_of(text: str) -> SchemaFault | None:
+    """Of a schema as JSON: checking takes about a millisecond a field, and every turn asks again."""
+    schema = json.loads(text)
+    return _outside_of_metaschema(schema) or _against_metaschema(schema) or _endless(schema)
 
 
 def _short_form_fault(text: str) -> SchemaFault | None:
@@ -157,33 +173,34 @@ def subschemas(schema: Any, path: FieldPath = ()) -> Iterator[tuple[FieldPath, M
 def _outside_of_metaschema(schema: Mapping[str, Any]) -> SchemaFault | None:
     """Whatever a metaschema does not see: references to elsewhere or nowhere, patterns that are none."""
     try:
-        for path, each in subschemas(schema):
-            for keyword in ("$ref", "$dynamicRef"):
-                if problem := _reference_problem(each.get(keyword), schema):
-                    return SchemaFault((*path, keyword), problem)
-            if problem := _pattern_problem(each.get("pattern")):
-                return SchemaFault((*path, "pattern"), problem)
-            named = each.get("patternProperties")
-            for pattern in named if isinstance(named, Mapping) else ():
-                if problem := _pattern_problem(pattern):
-                    return SchemaFault((*path, "patternProperties", str(pattern)), problem)
+        parts = list(islice(subschemas(schema), _MOST_PARTS + 1))
     except UsageError as error:
         return SchemaFault((), str(error))
+    if len(parts) > _MOST_PARTS:
+        return SchemaFault((), f"has over {_MOST_PARTS:,} parts")
+    anchors = {str(each[word]) for _, each in parts for word in ("$anchor", "$dynamicAnchor") if word in each}
+    for path, each in parts:
+        for keyword in ("$ref", "$dynamicRef"):
+            if problem := _reference_problem(each.get(keyword), schema, anchors):
+                return SchemaFault((*path, keyword), problem)
+        if problem := _pattern_problem(each.get("pattern")):
+            return SchemaFault((*path, "pattern"), problem)
+        named = each.get("patternProperties")
+        for pattern in named if isinstance(named, Mapping) else ():
+            if problem := _pattern_problem(pattern):
+                return SchemaFault((*path, "patternProperties", str(pattern)), problem)
     return None
 
 
-def _reference_problem(reference: object, schema: Mapping[str, Any]) -> str | None:
+def _reference_problem(reference: object, schema: Mapping[str, Any], anchors: Container[str]) -> str | None:
     if not isinstance(reference, str) or reference == "#":
         return None
     if not reference.startswith("#"):
         return (
             f"'{reference[:_SHOWN]}' is elsewhere; a schema refers to its own parts alone, like #/$defs/name"
         )
-    if reference.startswith("#/"):
-        inside = _found(schema, reference[2:].split("/"))
-    else:
-        anchors = ("$anchor", "$dynamicAnchor")
-        inside = any(reference[1:] == each.get(word) for _, each in subschemas(schema) for word in anchors)
+    pointer = reference.startswith("#/")
+    inside = _found(schema, reference[2:].split("/")) if pointer else reference[1:] in anchors
     return None if inside else f"'{reference[:_SHOWN]}' is not in the schema"
 
 

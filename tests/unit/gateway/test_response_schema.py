@@ -1,5 +1,6 @@
 """What `response_schema` may hold, and how it is said what is wrong with it."""
 
+import time
 from typing import Any
 
 import pytest
@@ -107,3 +108,10 @@ def test_a_schema_nested_beyond_all_reason_is_refused() -> None:
     for _ in range(300):
         schema = {"items": schema}
     assert schema_problem(schema) == "is nested beyond all reason"
+
+
+def test_a_schema_of_thousands_of_parts_is_refused_at_once() -> None:
+    huge = {"properties": {f"p{number}": {} for number in range(50_000)}}
+    began = time.monotonic()
+    assert schema_problem(huge) == "has over 2,000 parts"
+    assert time.monotonic() - began < 5
