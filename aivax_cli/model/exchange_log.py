@@ -41,10 +41,11 @@ def watched(client: Client) -> Client:
     """The httpx client, which logs its exchanges from now on if anybody wants to read them."""
     if not logging.getLogger(LOGGER).isEnabledFor(logging.DEBUG):
         return client
-    hooks: dict[str, list[Any]] = {"request": [_sent], "response": [_answered]}
+    ours: dict[str, Any] = {"request": _sent, "response": _answered}
     if hasattr(client, "aclose"):
-        hooks = {"request": [_sent_async], "response": [_answered_async]}
-    client.event_hooks = hooks  # type: ignore[attr-defined]
+        ours = {"request": _sent_async, "response": _answered_async}
+    there = client.event_hooks  # type: ignore[attr-defined]
+    client.event_hooks = {kind: [*there[kind], hook] for kind, hook in ours.items()}  # type: ignore[attr-defined]
     return client
 
 

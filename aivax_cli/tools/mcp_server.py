@@ -14,6 +14,7 @@ from aivax_cli.core.errors import AivaxError, ToolError, unknown_name
 from aivax_cli.core.types import ToolOutcome
 from aivax_cli.gateway.secrets import redact
 from aivax_cli.gateway.sections import McpTools
+from aivax_cli.model.exchange_log import watched
 from aivax_cli.model.outgoing import is_loopback
 from aivax_cli.tools.http_tool import bearer_key, shown_address
 from aivax_cli.tools.link import Link, is_gone, load_sdk, reason
@@ -178,11 +179,13 @@ class McpServer:
         from mcp.client.streamable_http import streamable_http_client
 
         key = bearer_key(mcp, self.settings.api_key_env, f"the tool server {self.label}", self._environ)
-        web = httpx2.AsyncClient(
-            headers={"authorization": f"Bearer {key}"} if key else {},
-            timeout=httpx2.Timeout(None, connect=self.settings.timeout_s),
-            event_hooks={"response": [self._noted]},
-            trust_env=not is_loopback(mcp),
+        web = watched(
+            httpx2.AsyncClient(
+                headers={"authorization": f"Bearer {key}"} if key else {},
+                timeout=httpx2.Timeout(None, connect=self.settings.timeout_s),
+                event_hooks={"response": [self._noted]},
+                trust_env=not is_loopback(mcp),
+            )
         )
         await stack.enter_async_context(web)
         return streamable_http_client(mcp, http_client=web, max_sse_event_size=_LARGEST_EVENT)

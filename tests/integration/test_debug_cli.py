@@ -112,3 +112,15 @@ def test_embeddings_rescoring_and_tools_are_shown(tmp_path: Path, upstream: Upst
     for path in ("embeddings", "rerank", "chat/completions", "weather"):
         assert f"> POST {upstream.url}/{path}" in done.err
     assert KEY not in done.err
+
+
+def test_a_tool_server_over_http_is_shown_without_its_key(tmp_path: Path, upstream: Upstream) -> None:
+    """It answers nothing that is a tool server's: what it was sent is what counts."""
+    server = f"{{mcp: '{upstream.url}/mcp', api_key_env: MY_KEY}}"
+    write_gateway(tmp_path, "g", f"{{base_url: {upstream.url}, name: m}}", more=f"tools: [{server}]\n")
+    done = aivax("tools", "g", "--debug", cwd=tmp_path, home=tmp_path, env={"MY_KEY": KEY}, stdin="")
+    assert f"> POST {upstream.url}/mcp" in done.err
+    assert '"method": "initialize"' in done.err
+    assert "> authorization: Bearer ***" in done.err
+    assert upstream.requests[0].headers["authorization"] == f"Bearer {KEY}"
+    assert KEY not in done.err
