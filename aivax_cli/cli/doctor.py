@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aivax_cli.cli import doctor_machine, doctor_tools, doctor_workspace
+from aivax_cli.cli import doctor_machine, doctor_store, doctor_tools, doctor_workspace
 from aivax_cli.cli.command import Session
 from aivax_cli.cli.diagnosis import Check, Finding, Patient, Status, error
 from aivax_cli.cli.workspace_models import embedders_of, models_of
@@ -31,6 +31,7 @@ CHECKS: dict[str, Check] = {
     "disk": doctor_machine.disk_check,
     "workspace": doctor_workspace.workspace_check,
     "collections": doctor_workspace.collections_check,
+    "store": doctor_store.store_check,
     "keys": doctor_workspace.keys_check,
     "endpoints": doctor_workspace.endpoints_check,
     "tools": doctor_tools.tools_check,

@@ -79,6 +79,11 @@ class ChromaServer:
                 self._require_database()
                 return None
 
+    def heartbeat(self) -> None:
+        """Asks whether a Chroma server is there, whomever it lets in."""
+        with self.failures():
+            self._api.heartbeat()
+
     def check(self) -> None:
         """Asks whether the server is there and has the database."""
         with self.failures():
