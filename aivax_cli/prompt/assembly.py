@@ -26,11 +26,11 @@ def assemble(
     messages = [Message("system", instructions)] if instructions else []
     for example in gateway.examples:
         messages += [Message("user", example.user), Message("assistant", example.assistant)]
-    spoken = [_with_documents(_templated(gateway.prompt_template, message)) for message in conversation]
+    spoken = [_templated(gateway.prompt_template, message) for message in conversation]
     if passages is not None:
         prepend = gateway.knowledge is not None and gateway.knowledge.attach == "prepend"
         spoken = _with_passages(spoken, passages_text(passages), prepend=prepend)
-    messages += spoken
+    messages += map(_with_documents, spoken)
     if gateway.prefill:
         messages.append(Message("assistant", gateway.prefill))
     return tuple(messages)

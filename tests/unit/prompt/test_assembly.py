@@ -1,6 +1,6 @@
 """The order in which a model reads its messages."""
 
-from aivax_cli.core.types import Message, Passage, Source
+from aivax_cli.core.types import Attached, Message, Passage, Source
 from aivax_cli.gateway.definition import Gateway
 from aivax_cli.prompt.assembly import assemble
 from aivax_cli.prompt.passages import NO_PASSAGES, passages_text
@@ -47,3 +47,18 @@ def test_a_prefill_is_the_last_message_and_the_assistants() -> None:
 def test_a_search_that_found_nothing_is_told_to_the_model() -> None:
     sent = assemble(gateway(knowledge={"collections": ["kb"]}), None, TALK, ())
     assert sent == (*TALK[:2], Message("user", NO_PASSAGES), TALK[2])
+
+
+def test_attached_documents_stand_above_what_was_said_outside_of_the_template() -> None:
+    asked = Message("user", "why?", attached=(Attached("a.md", "one"), Attached("b.md", "two")))
+    (sent,) = assemble(gateway(prompt_template="<{prompt}>"), None, (asked,))
+    documents = '<document name="a.md">\none\n</document>\n\n<document name="b.md">\ntwo\n</document>'
+    assert sent == Message("user", f"{documents}\n\n<why?>")
+
+
+def test_attached_documents_do_not_part_prepended_passages_from_the_question() -> None:
+    asked = Message("user", "why?", attached=(Attached("a.md", "one"),))
+    knowledge = {"collections": ["kb"], "attach": "prepend"}
+    (sent,) = assemble(gateway(knowledge=knowledge), None, (asked,), [PASSAGE])
+    assert sent.content.startswith('<document name="a.md">')
+    assert sent.content.endswith(f"</document>\n\n{passages_text([PASSAGE])}\n\nQuestion: why?")
