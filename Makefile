@@ -32,6 +32,8 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/aivax gateways validate
+	$(BIN)/aivax ingest --collection library --quiet
+	AIVAX_OFFLINE=1 $(BIN)/aivax check --replay
 	$(BIN)/python -m aivax_cli.cli.reference --check
 
 # The documents that are made from the program itself, and the outputs in the READMEs.

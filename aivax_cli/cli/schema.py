@@ -12,7 +12,8 @@ from aivax_cli.cli.command import Session
 def schema(
     session: Session,
     kind: Annotated[
-        str, typer.Argument(metavar="KIND", help="`gateway`, `collection` or `workspace` (aivax.yaml).")
+        str,
+        typer.Argument(metavar="KIND", help="`gateway`, `collection`, `checks` or `workspace` (aivax.yaml)."),
     ],
 ) -> None:
     """Print the JSON Schema of a kind of file.

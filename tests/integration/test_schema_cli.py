@@ -36,9 +36,11 @@ def test_the_repositorys_own_workspace_is_sound() -> None:
     assert workspace.validate_all() == []
 
 
-@pytest.mark.parametrize("kind", ["gateway", "collection"])
-def test_the_repositorys_schemas_are_current(kind: str) -> None:
-    kept = REPOSITORY / f"{kind}s" / f".{kind}.schema.json"
+@pytest.mark.parametrize(
+    ("folder", "kind"), [("gateways", "gateway"), ("collections", "collection"), ("checks", "checks")]
+)
+def test_the_repositorys_schemas_are_current(folder: str, kind: str) -> None:
+    kept = REPOSITORY / folder / f".{kind}.schema.json"
     assert kept.read_text(encoding="utf-8") == schema_text(kind), "renew it: aivax init"
 
 
