@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from aivax_cli.core.types import Conversation, Message, Passage
+from aivax_cli.core.types import Attached, Conversation, Message, Passage
 from aivax_cli.gateway.definition import Gateway
 from aivax_cli.prompt.passages import passages_text
 
@@ -45,8 +45,13 @@ def _templated(template: str | None, message: Message) -> Message:
 def _with_documents(message: Message) -> Message:
     if not message.attached:
         return message
-    documents = (f'<document name="{each.name}">\n{each.text}\n</document>' for each in message.attached)
+    documents = map(_document, message.attached)
     return replace(message, content="\n\n".join((*documents, message.content)), attached=())
+
+
+def _document(attached: Attached) -> str:
+    name = " ".join(attached.name.split()).replace('"', "'")
+    return f'<document name="{name}">\n{attached.text}\n</document>'
 
 
 def _with_passages(spoken: list[Message], block: str, *, prepend: bool) -> list[Message]:

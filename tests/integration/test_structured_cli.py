@@ -120,6 +120,14 @@ def test_without_a_sound_answer_nothing_is_printed_and_the_exit_code_is_1(
     assert spent["tokens"] == 36
 
 
+def test_an_endpoint_that_fails_later_on_ends_the_turn_and_the_charges_stay(place: Place) -> None:
+    place.upstream.answers(says("no"), status(401, "the key has run out"))
+    done = place.complete("--json-only")
+    assert (done.code, done.out) == (1, "")
+    assert "HTTP 401" in done.err.splitlines()[-1]
+    assert aivax_here("usage", "--json", cwd=place.root).json["total"]["tokens"] == 11
+
+
 def test_max_attempts_limits_the_calls(place: Place) -> None:
     place.upstream.answers(says("no"))
     place.gateway(f"response_schema: {FIELDS}\nmax_attempts: 1\n")
