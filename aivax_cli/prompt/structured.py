@@ -138,7 +138,8 @@ def _repaired(text: str) -> Iterator[JsonValue]:
         value = _DECODER.decode(json.dumps(mended))
     except (TimeoutError, ValueError, RecursionError, TypeError):
         return
-    if isinstance(value, (dict, list)):
+    # `{no json` is mended to a list of these words.
+    if isinstance(value, dict if start[0] == "{" else list):
         yield value
 
 

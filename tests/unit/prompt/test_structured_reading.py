@@ -90,6 +90,7 @@ def test_half_a_surrogate_pair_can_be_printed() -> None:
         ('{"name": "Ann", "age": 3, "x": 1}', "has fields that are not allowed: 'x'"),
         ('{"name": "Ann", "age": NaN}', "age: must be integer"),
         ('See [1]: {"name": "Ann"}', "'age' is missing"),
+        ("{no json", "it holds no JSON; it begins: {no json"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(text: str, said: str) -> None:
