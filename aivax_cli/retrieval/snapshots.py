@@ -62,12 +62,10 @@ def sync_snapshot(catalogue: Catalogue, collection: Collection, directory: Path)
 def _standing(reader: Reader, collection: Collection, home: Path) -> tuple[list[Standing], int]:
     """The collection's parts as they are found, and how many vectors came after them."""
     parts = _parts(collection, home)
-    bounds = [bound for part in parts for bound in (part.after, part.last)]
+    bounds = sorted({bound for part in parts for bound in (part.after, part.last)})
     *counts, every = reader.count_vectors_up_to(collection.id, bounds)
-    standing = [
-        Standing(part, up_to - before, _is_sound(part, home))
-        for part, before, up_to in zip(parts, counts[::2], counts[1::2], strict=True)
-    ]
+    up_to = dict(zip(bounds, counts, strict=True))
+    standing = [Standing(part, up_to[part.last] - up_to[part.after], _is_sound(part, home)) for part in parts]
     return standing, every - (counts[-1] if counts else 0)
 
 
