@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_UP, Decimal
 from typing import Final, Literal
 
 from aivax_cli.core.errors import BudgetError
 from aivax_cli.core.types import JsonValue, ModelCall, ModelTarget, Prices, Purpose
+from aivax_cli.gateway.settable import lock_covers
 
 ASSUMED_OUTPUT_TOKENS: Final = 16_384
 """The longest answer that is reckoned with where a call sets no limit. The price table knows none; models
@@ -21,6 +22,7 @@ IMAGE_TOKENS: Final = 2_500
 BudgetField = Literal["usd_per_request", "usd_per_day"]
 
 _LIMITS: Final = ("max_completion_tokens", "max_tokens")
+_OUTPUT: Final = "parameters.max_completion_tokens"
 _DIGITS: Final = 4
 
 
@@ -83,19 +85,26 @@ def beside_messages(call: ModelCall) -> str:
     return "".join(parts)
 
 
-def over_budget(case: WorstCase, field: BudgetField, limit: Decimal, taken: Decimal) -> BudgetError:
-    """The refusal of a call of which `taken` of the limit leaves too little."""
+def over_budget(
+    case: WorstCase, field: BudgetField, limit: Decimal, taken: Decimal, locked: Sequence[str] = ()
+) -> BudgetError:
+    """The refusal of a call for which the limit, of which so much is `taken`, has too little left.
+
+    `locked` are the gateway's fields that nobody may override: no `--set` is proposed for them.
+    """
     left = max(Decimal(0), limit - taken)
     out = f", up to {case.output_tokens * case.answers:,} out" if case.output_tokens else ""
     unset = "" if case.limited else ": max_completion_tokens is not set"
     when = "of this request" if field == "usd_per_request" else "of today (UTC)"
     enough = case.output_within(left)
-    shorter = case.settable and 0 < enough < case.output_tokens
+    shorter = case.settable and 0 < enough < case.output_tokens and not _covered(_OUTPUT, locked)
     raised = f"--set budget.{field}={_plain(_rounded_up(taken + case.usd))}"
+    if _covered(f"budget.{field}", locked):
+        raised = f"raise budget.{field} in the gateway's file"
     return BudgetError(
         f"this call of {case.label} may cost {_usd(case.usd)} ({case.input_tokens:,} tokens in{out}{unset}),"
         f" and the budget {when}, {_usd(limit)}, has {_usd(left)} left",
-        fix=f"--set parameters.max_completion_tokens={enough}, or {raised}" if shorter else raised,
+        fix=f"--set {_OUTPUT}={enough}, or {raised}" if shorter else raised,
     )
 
 
@@ -109,6 +118,10 @@ def unpriced(target: ModelTarget, *, reads: bool = False) -> BudgetError:
         f"nobody has said what {target.label} costs, and the gateway has a budget",
         fix=f"give its price in USD per million tokens: {where}",
     )
+
+
+def _covered(field: str, locked: Sequence[str]) -> bool:
+    return any(lock_covers(lock, field) for lock in locked)
 
 
 def _whole(value: JsonValue) -> int | None:

@@ -51,6 +51,8 @@ class BudgetGuard:
     day: Day
     gateway: str
     readers: tuple[ModelTarget, ...] = ()
+    locked: tuple[str, ...] = ()
+    """The gateway's fields that nobody may override."""
     spent: Spent = field(default_factory=Spent)
     warn: Callable[[str], None] = lambda _: None
     _held_usd: Decimal = Decimal(0)
@@ -110,7 +112,7 @@ class BudgetGuard:
         with self._lock:  # calls of one turn may begin in several threads
             taken = self.spent.usd + self._held_usd
             if limit is not None and taken + case.usd > limit:
-                raise over_budget(case, "usd_per_request", limit, taken)
+                raise over_budget(case, "usd_per_request", limit, taken, self.locked)
             number = self._reserved(case)
             self._held_usd += case.usd
         return _Held(case.usd, number)
@@ -124,7 +126,7 @@ class BudgetGuard:
         except AivaxError as error:
             raise BudgetError(f"the budget of the day cannot be checked: {error}") from error
         if found.number is None:
-            raise over_budget(case, "usd_per_day", limit, found.taken_usd)
+            raise over_budget(case, "usd_per_day", limit, found.taken_usd, self.locked)
         return found.number
 
     def _leave(self, held: Sequence[_Held]) -> None:

@@ -34,4 +34,4 @@ def budget_guard(
         return None
     names = gateway.knowledge.collections if gateway.knowledge else []
     readers = embedding_targets(workspace, names)
-    return BudgetGuard(budget, prices, counter, day, gateway.name, readers)
+    return BudgetGuard(budget, prices, counter, day, gateway.name, readers, tuple(gateway.locked))

@@ -99,6 +99,14 @@ def test_what_a_gateway_does_not_set_is_not_proposed(purpose: Purpose) -> None:
     assert error.endswith("of today (UTC), $0.0005, has $0.0005 left; --set budget.usd_per_day=0.00065")
 
 
+def test_nothing_that_is_locked_is_proposed() -> None:
+    given = (worst(), "usd_per_request", Decimal("0.01"), Decimal(0))
+    assert over_budget(*given, ["budget"]).fix == (
+        "--set parameters.max_completion_tokens=4875, or raise budget.usd_per_request in the gateway's file"
+    )
+    assert over_budget(*given, ["parameters"]).fix == "--set budget.usd_per_request=0.034"
+
+
 def test_no_shorter_answer_helps_when_the_input_alone_is_too_dear() -> None:
     error = str(over_budget(worst(), "usd_per_request", Decimal("0.0001"), Decimal(0)))
     assert "parameters.max_completion_tokens" not in error
