@@ -220,10 +220,7 @@ WRONG = {
     ),
     "a number as model": (
         f"id: {ID}\nname: a\nmodel: 5\n",
-        [
-            "3: model: must be '@provider/name' in quotes, a mapping with base_url and name, "
-            "or a list of such"
-        ],
+        ["3: model: must be '@provider/name' in quotes, a mapping with base_url and name, or a list of such"],
     ),
     "an endpoint with faults": (
         f"id: {ID}\nname: a\nmodel:\n  base_url: localhost:8000\n  nam: x\n",
