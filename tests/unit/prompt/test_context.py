@@ -1,5 +1,6 @@
 """What of a conversation is sent when it is longer than the limit."""
 
+import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -175,3 +176,49 @@ def test_instructions_examples_passages_question_and_prefill_always_stay(attach:
 
 def test_a_rough_estimate_counts_four_characters_a_token() -> None:
     assert rough_tokens((Message("user", "a" * 10), Message("assistant", "a" * 11))) == 6
+
+
+def any_conversation(chance: random.Random) -> tuple[Conversation, Anatomy]:
+    """Instructions, some turns with and without tools, passages, a question, and rounds after it."""
+    messages = [SYSTEM]
+
+    def rounds(most: int) -> None:
+        for _ in range(chance.randrange(most)):
+            ids = [f"{len(messages)}.{number}" for number in range(chance.randrange(1, 4))]
+            messages.append(calling(*ids))
+            messages.extend(result(each, chance.randrange(1, 60)) for each in ids)
+
+    for _ in range(chance.randrange(6)):
+        messages.append(user(chance.randrange(1, 40)))
+        rounds(3)
+        messages.append(assistant(chance.randrange(1, 40)))
+    attached = chance.randrange(2)
+    messages += [user(chance.randrange(1, 40)) for _ in range(attached)]
+    question = len(messages)
+    messages.append(user(chance.randrange(1, 20)))
+    rounds(4)
+    return tuple(messages), Anatomy(1, question, attached)
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_whatever_is_sent_fits_and_is_in_order_and_whole(seed: int) -> None:
+    chance = random.Random(seed)
+    messages, parts = any_conversation(chance)
+    limits = Context(max_tokens=chance.randrange(20, 300))
+    try:
+        fitted = fit(messages, parts, limits, count)
+    except ContextError:
+        newest = [place for place, message in enumerate(messages) if message.role == "assistant"]
+        start = max((place for place in newest if place > parts.question), default=len(messages))
+        always = (SYSTEM, *messages[parts.question - parts.attached : parts.question + 1], *messages[start:])
+        assert count(always) > (limits.max_tokens or 0)
+        return
+    sent = fitted.messages
+    places = [next(place for place, each in enumerate(messages) if each is message) for message in sent]
+    assert count(sent) <= (limits.max_tokens or 0)
+    assert places == sorted(places)
+    assert SYSTEM in sent
+    assert messages[parts.question] in sent
+    asked = [call.id for message in sent for call in message.tool_calls]
+    assert asked == [message.tool_call_id for message in sent if message.role == "tool"]
+    assert len(sent) + fitted.messages_out == len(messages)
