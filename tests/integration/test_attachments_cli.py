@@ -1,6 +1,7 @@
 """Files that go along with a question, as they go over the wire."""
 
 import base64
+import io
 import json
 import subprocess
 import sys
@@ -11,11 +12,20 @@ from typing import Any
 import pytest
 from support.command_line import Done, aivax
 from support.in_process import aivax_here
-from support.sample_files import write_docx, write_pdf
+from support.sample_files import (
+    write_docx,
+    write_epub,
+    write_odt,
+    write_pdf,
+    write_pptx,
+    write_rtf,
+    write_xlsx,
+)
 from support.upstream import Upstream, chunk, says, sse, status
 from support.workspaces import write_gateway
 
-from aivax_cli.cli.attachments import MAX_CHARACTERS, MAX_IMAGE_BYTES
+from aivax_cli.cli.attachments import MAX_CHARACTERS, MAX_IMAGE_BYTES, read_attachment
+from aivax_cli.core.types import Attached
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(40))
 IMAGES = {
@@ -109,18 +119,35 @@ def test_a_file_may_come_from_stdin(place: Place, data: bytes, expected: str) ->
     assert expected in json.dumps(place.content).replace("\\n", "\n").replace('\\"', '"')
 
 
-def test_a_document_from_stdin_is_told_by_its_content(place: Place) -> None:
-    write_pdf(place.root / "r.pdf", [["The dog is brown."]])
-    with (place.root / "r.pdf").open("rb") as file:
-        subprocess.run(
-            [sys.executable, "-m", "aivax_cli", "complete", "g", "What is it?", "-a", "-"],
-            cwd=place.root,
-            stdin=file,
-            capture_output=True,
-            timeout=60,
-            check=True,
-        )
-    assert "The dog is brown." in place.content
+def sample(kind: str, path: Path) -> Path:
+    """A file of that kind that says "brown dog"."""
+    match kind:
+        case "pdf":
+            write_pdf(path, [["A brown dog."]])
+        case "docx":
+            write_docx(path, [("Normal", "A brown dog.")])
+        case "xlsx":
+            write_xlsx(path, [["A brown dog."]])
+        case "pptx":
+            write_pptx(path, [("Title", "A brown dog.")])
+        case "odt":
+            write_odt(path, [(0, "A brown dog.")])
+        case "epub":
+            write_epub(path, "Book", [("One", "A brown dog.")])
+        case "rtf":
+            write_rtf(path, ["A brown dog."])
+        case "html":
+            path.write_text("<!DOCTYPE html><html><body><p>A <b>brown</b> dog.</p></body></html>")
+    return path
+
+
+@pytest.mark.parametrize("kind", ["pdf", "docx", "xlsx", "pptx", "odt", "epub", "rtf", "html"])
+def test_a_document_from_stdin_is_told_by_its_content(tmp_path: Path, kind: str) -> None:
+    data = sample(kind, tmp_path / f"a.{kind}").read_bytes()
+    found = read_attachment("-", tmp_path, io.BytesIO(data))
+    assert isinstance(found.content, Attached)
+    assert "brown" in found.content.text
+    assert "<b>" not in found.content.text
 
 
 def test_a_long_document_is_cut_and_that_is_said(place: Place) -> None:
