@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,6 @@ from aivax_cli.tools.stderr import LastLines
 if TYPE_CHECKING:
     import httpx2
     from mcp import Client
-    from mcp.client._transport import Transport
 
 _PASSED = ("LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
 """Variables that a command sees beside those that the SDK passes on: PATH, HOME, SHELL, TERM, USER, …"""
@@ -167,7 +166,7 @@ class McpServer:
             client = Client(transport, client_info=Implementation(name="aivax", version=__version__))
             yield await stack.enter_async_context(client)
 
-    async def _transport(self, stack: AsyncExitStack) -> Transport:
+    async def _transport(self, stack: AsyncExitStack) -> AbstractAsyncContextManager[Any]:
         mcp = self.settings.mcp
         if not isinstance(mcp, str):
             from mcp import StdioServerParameters, stdio_client

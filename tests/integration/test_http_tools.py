@@ -1,6 +1,8 @@
 """Functions that an HTTP endpoint carries out, over real connections on loopback."""
 
 import re
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -131,3 +133,22 @@ def test_a_name_that_is_taken_is_an_error(names: tuple[str, ...], said: str) -> 
     given = [HttpTool(name=name, description="x", url="http://127.0.0.1:9/") for name in names]
     with Tools(*given) as tools, pytest.raises(ToolError, match=said):
         tools.wait(tools.box.specs())
+
+
+def test_the_mcp_sdk_is_not_loaded_for_them() -> None:
+    program = """
+import asyncio, pathlib, sys
+from aivax_cli.core.types import ToolCall
+from aivax_cli.gateway.sections import HttpTool
+from aivax_cli.tools.box import GatewayTools
+
+async def run():
+    tool = HttpTool(name="x", description="x", url="http://127.0.0.1:9/")
+    box = GatewayTools([tool], environ={}, root=pathlib.Path("/"))
+    assert (await box.run(ToolCall("1", "x", "{}"))).failed
+    await box.aclose()
+
+asyncio.run(run())
+assert not {"mcp", "httpx2", "starlette", "chromadb"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
