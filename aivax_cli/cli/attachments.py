@@ -33,8 +33,8 @@ class Attachment:
 def read_attachment(place: str, directory: Path, stdin: BinaryIO | None = None) -> Attachment:
     """What stands at a path (relative to `directory`), on stdin (`-`), or at the address of an image.
 
-    An address is passed on to the model's endpoint; nothing is fetched here. Raises UsageError, or IngestError
-    when a document cannot be read, each in one line.
+    An address is passed on to the model's endpoint; nothing is fetched here. Raises UsageError, and
+    IngestError when a document cannot be read, each in one line.
     """
     if place.lower().startswith(("http://", "https://")):
         return Attachment(place, Image(_image_address(place)))
