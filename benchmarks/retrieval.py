@@ -285,7 +285,7 @@ async def _asked(
     from aivax_cli.wiring import open_gateway
 
     workspace = find_workspace(folder)
-    gateway = workspace.gateway("benchmark")
+    gateway = workspace.load("benchmark")
     knowledge = gateway.definition.knowledge
     assert knowledge is not None
     changed = knowledge.model_copy(update={"reranker": reranker})
@@ -338,8 +338,8 @@ class Smart:
         rerank = {"model": model, "kind": self.kind, "candidates": self.candidates, "timeout_s": 600}
         knowledge = {"collections": [COLLECTION], "reranker": "smart", "rerank": rerank}
         return {
+            "id": "0199c3f0-0000-7000-8000-000000000001",
             "name": "benchmark",
-            "instructions": "",
             "model": model,
             "knowledge": {**knowledge, "top": DEPTH, "min_score": 0},
         }
