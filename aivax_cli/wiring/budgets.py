@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from aivax_cli.wiring.knowledge import embedding_targets
@@ -10,8 +11,22 @@ if TYPE_CHECKING:
     from aivax_cli.core.ports import PriceBook, TokenCounter
     from aivax_cli.gateway.definition import Gateway
     from aivax_cli.gateway.workspace import Workspace
-    from aivax_cli.usage.guard import BudgetGuard
-    from aivax_cli.usage.reservations import Reservations
+    from aivax_cli.usage.guard import BudgetGuard, Day
+    from aivax_cli.usage.reservations import Reservations, Reserved
+
+
+class UncountedDay:
+    """A day that takes everything and keeps nothing, for what has been paid before. Implements `Day`."""
+
+    def reserve(self, gateway: str, usd: Decimal, limit_usd: Decimal, *, unkept_usd: Decimal) -> Reserved:
+        """There is room."""
+        from aivax_cli.usage.reservations import Reserved
+
+        del gateway, usd, limit_usd, unkept_usd
+        return Reserved(0, Decimal(0))
+
+    def release(self, number: int) -> None:
+        """Nothing was taken."""
 
 
 def reservations(workspace: Workspace) -> Reservations:
@@ -24,7 +39,7 @@ def reservations(workspace: Workspace) -> Reservations:
 
 
 def budget_guard(
-    gateway: Gateway, workspace: Workspace, prices: PriceBook, counter: TokenCounter, day: Reservations
+    gateway: Gateway, workspace: Workspace, prices: PriceBook, counter: TokenCounter, day: Day
 ) -> BudgetGuard | None:
     """Who holds one turn to the gateway's budget; None where there is no budget."""
     from aivax_cli.usage.guard import BudgetGuard

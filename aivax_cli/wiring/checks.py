@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from aivax_cli.core.errors import DefinitionError, NotFoundError, UsageError
 from aivax_cli.wiring.adapters import asset_store
+from aivax_cli.wiring.budgets import UncountedDay
 from aivax_cli.wiring.gateways import open_workspace
 
 if TYPE_CHECKING:
@@ -90,13 +91,11 @@ class _Gateways:
     known: dict[tuple[str, tuple[str, ...]], LoadedGateway] = field(default_factory=dict)
 
     def load(self, name: str, assignments: Sequence[str]) -> LoadedGateway:
-        from aivax_cli.gateway.overrides import with_settings
-
         key = (name, tuple(assignments))
         if key not in self.known:
             loaded = self.workspace.load(name)
             if assignments:
-                loaded = loaded.with_definition(with_settings(loaded.definition, assignments))
+                loaded = loaded.with_settings(assignments)
             self.known[key] = loaded
         return self.known[key]
 
@@ -136,7 +135,7 @@ def _taped(opened: OpenWorkspace, tape: Tape) -> OpenWorkspace:
         )
 
     changed = replace(opened, chat=RecordedChat(opened.chat, tape), pool=_GivenOrder(), adapt=adapt)
-    return replace(changed, ledger=_NoLedger()) if tape.replays else changed
+    return replace(changed, ledger=_NoLedger(), day=UncountedDay()) if tape.replays else changed
 
 
 class _GivenOrder:

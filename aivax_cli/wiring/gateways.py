@@ -28,9 +28,8 @@ if TYPE_CHECKING:
     from aivax_cli.retrieval.search import KnowledgeBase
     from aivax_cli.steps.plan import Ports, TurnPlan
     from aivax_cli.tools.offers import Approve, Offer
-    from aivax_cli.usage.guard import BudgetGuard
+    from aivax_cli.usage.guard import BudgetGuard, Day
     from aivax_cli.usage.meter import Meter
-    from aivax_cli.usage.reservations import Reservations
     from aivax_cli.usage.tracing import Tracing, TurnTrace
 
 
@@ -48,7 +47,7 @@ class OpenWorkspace:
     environ: Mapping[str, str]
     remote: RemoteTexts
     tools: ToolBoxes
-    reservations: Reservations
+    day: Day
     adapt: Callable[[Ports], Ports] | None = None
     """What is done to the ports of every turn, for those who record or replay it."""
     tracing: Tracing | None = None
@@ -162,7 +161,7 @@ class GatewayRuntime:
     def _guard(self) -> BudgetGuard | None:
         shared = self.shared
         return budget_guard(
-            self.gateway.definition, shared.workspace, shared.prices, shared.counter, shared.reservations
+            self.gateway.definition, shared.workspace, shared.prices, shared.counter, shared.day
         )
 
     def _ports(self, meter: Meter) -> Ports:

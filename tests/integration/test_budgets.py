@@ -138,6 +138,17 @@ def test_a_ledger_that_cannot_be_read_refuses_with_a_budget_of_the_day(place: Pl
     assert place.complete().code == 0
 
 
+def test_what_is_replayed_takes_nothing_of_the_day(place: Place) -> None:
+    place.gateway("usd_per_day: 18")
+    write_files(
+        place.root, {"checks/t.yaml": "gateway: g\ntests: [{id: a, input: hi, expect: [contains: P]}]\n"}
+    )
+    recorded = aivax_here("check", "--record", cwd=place.root)
+    assert recorded.code == 0, recorded.out
+    assert place.complete().code == 1
+    assert aivax_here("check", "--replay", cwd=place.root).code == 0
+
+
 def holding(event: threading.Event) -> Callable[[Request], Answer]:
     """Answers once the event is set."""
 
