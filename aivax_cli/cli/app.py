@@ -22,6 +22,7 @@ from aivax_cli.cli.models import models
 from aivax_cli.cli.schema import schema
 from aivax_cli.cli.search import search
 from aivax_cli.cli.tools import tools
+from aivax_cli.cli.serve import serve
 from aivax_cli.cli.usage import usage
 
 app = typer.Typer(
@@ -67,6 +68,7 @@ app.add_typer(collections, name="collections")
 command(app, "check")(check)
 command(app, "compare")(compare)
 command(app, "tools")(tools)
+command(app, "serve")(serve)
 command(app, "schema")(schema)
 app.add_typer(models, name="models")
 command(app, "usage")(usage)

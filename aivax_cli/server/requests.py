@@ -1,0 +1,143 @@
+"""A request's body → what is asked of which gateway."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aivax_cli.core.types import Conversation, Image, Message, ToolCall
+from aivax_cli.server.faults import RequestError
+
+_ROLES = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+}
+_LONGEST_KEY = 128
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """A chat completion that is asked for. `body` is the whole of it, for the fields that change a gateway."""
+
+    model: str
+    conversation: Conversation
+    stream: bool
+    include_usage: bool
+    body: Mapping[str, Any]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    idempotency_key: str | None = None
+    hosted_dialect: bool = False
+    """Whether a stream ends with `[END]`, as the hosted service's does."""
+
+
+def read_body(data: bytes) -> dict[str, Any]:
+    """The JSON object of a body. Raises RequestError."""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"the body is not JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise RequestError("the body must be a JSON object")
+    return value
+
+
+def chat_request(body: Mapping[str, Any]) -> ChatRequest:
+    """Reads a chat completion's body. Raises RequestError that names the field."""
+    model = body.get("model")
+    if not isinstance(model, str) or not model.strip():
+        raise RequestError("model must name a gateway")
+    options = body.get("stream_options")
+    include_usage = isinstance(options, Mapping) and options.get("include_usage") is True
+    return ChatRequest(
+        model=model.strip(),
+        conversation=conversation_of(body),
+        stream=body.get("stream") is True,
+        include_usage=include_usage,
+        body=body,
+        metadata=_metadata(body.get("metadata")),
+        idempotency_key=_idempotency_key(body.get("idempotency_key")),
+        hosted_dialect=body.get("dialect") == "hosted",
+    )
+
+
+def conversation_of(body: Mapping[str, Any]) -> Conversation:
+    """`messages`, or `prompt` as a conversation of one message."""
+    prompt, messages = body.get("prompt"), body.get("messages")
+    if prompt is not None and messages is not None:
+        raise RequestError("give messages or prompt, not both")
+    if isinstance(prompt, str) and prompt.strip():
+        return (Message("user", prompt),)
+    if not isinstance(messages, list) or not messages:
+        raise RequestError("messages must be a list of messages")
+    return tuple(_message(item, f"messages[{n}]") for n, item in enumerate(messages))
+
+
+def _message(item: object, place: str) -> Message:
+    if not isinstance(item, Mapping) or item.get("role") not in _ROLES:
+        raise RequestError(f"{place}.role must be one of {', '.join(_ROLES)}")
+    role: Any = _ROLES[str(item["role"])]
+    content = item.get("content")
+    images: tuple[Image, ...] = ()
+    if isinstance(content, Sequence) and not isinstance(content, str):
+        parts = [_part(part, place) for part in content]
+        content = "\n".join(part for part in parts if isinstance(part, str))
+        images = tuple(part for part in parts if isinstance(part, Image))
+    calls = _tool_calls(item.get("tool_calls"), place)
+    if content is None and (calls or role == "assistant"):
+        content = ""
+    if not isinstance(content, str):
+        raise RequestError(f"{place}.content must be text, or a list of parts")
+    call_id = item.get("tool_call_id")
+    if role == "tool" and not isinstance(call_id, str):
+        raise RequestError(f"{place}.tool_call_id must name the call")
+    return Message(role, content, calls, call_id if role == "tool" else None, images)
+
+
+def _part(part: object, place: str) -> str | Image:
+    if isinstance(part, Mapping):
+        if isinstance(part.get("text"), str):
+            return str(part["text"])
+        address = part.get("image_url")
+        url = address.get("url") if isinstance(address, Mapping) else address
+        if isinstance(url, str) and url.startswith("data:image/"):
+            return Image(url)
+        if isinstance(url, str):
+            raise RequestError(f"{place}: images are sent as data: URLs; addresses are not fetched")
+    raise RequestError(f"{place}: only text parts and image_url parts are understood")
+
+
+def _tool_calls(value: object, place: str) -> tuple[ToolCall, ...]:
+    if not value:
+        return ()
+    if not isinstance(value, list):
+        raise RequestError(f"{place}.tool_calls must be a list")
+    calls = []
+    for call in value:
+        function = call.get("function") if isinstance(call, Mapping) else None
+        if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+            raise RequestError(f"{place}.tool_calls: each has an id and a function with a name")
+        calls.append(
+            ToolCall(str(call.get("id", "")), function["name"], str(function.get("arguments", "{}")))
+        )
+    return tuple(calls)
+
+
+def _metadata(value: object) -> dict[str, str]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not all(isinstance(each, str) for each in (*value, *value.values())):
+        raise RequestError("metadata must be an object of texts")
+    return value
+
+
+def _idempotency_key(value: object) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not 1 <= len(value) <= _LONGEST_KEY:
+        raise RequestError(f"idempotency_key must be a text of 1 to {_LONGEST_KEY} characters")
+    return value
