@@ -155,6 +155,8 @@ def chat_request(call: ModelCall) -> Request:
         "parameters": dict(call.parameters),
         "tools": [asdict(tool) for tool in call.tools],
     }
+    if call.answer_format is not None:
+        body["answer_format"] = {"schema": call.answer_format.schema, "strict": call.answer_format.strict}
     return Request("chat", body)
 
 

@@ -22,7 +22,7 @@ _LONGEST_KEY = 128
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """A chat completion that is asked for. `body` is the whole of it, for the fields that change a gateway."""
+    """A chat completion that is asked for. `body` is all of it, for the fields that change a gateway."""
 
     model: str
     conversation: Conversation
