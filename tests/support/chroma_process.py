@@ -22,14 +22,28 @@ class ChromaProcess:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self._port}"
+        self._port = 0
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
         """Starts it, on the same port and data as before, and waits until it answers."""
+        if self._port:
+            assert self._answers(), "chroma run ended at once"
+            return
+        for _ in range(5):  # another process may take the free port first
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                self._port = free.getsockname()[1]
+            if self._answers():
+                return
+        raise AssertionError("chroma run ended at once on five ports")
+
+    def _answers(self) -> bool:
+        """Starts it; whether it answers, or has ended."""
         chroma = shutil.which("chroma", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
         assert chroma, "chromadb's command is not installed"
         self._process = subprocess.Popen(
@@ -40,10 +54,11 @@ class ChromaProcess:
         )
         end = time.monotonic() + START_S
         while time.monotonic() < end:
-            assert self._process.poll() is None, "chroma run ended at once"
+            if self._process.poll() is not None:
+                return False
             try:
                 if httpx.get(f"{self.url}/api/v2/heartbeat", timeout=1, trust_env=False).is_success:
-                    return
+                    return True
             except httpx.TransportError:
                 time.sleep(0.02)
         raise AssertionError(f"chroma run does not answer within {START_S} s")
