@@ -1,6 +1,6 @@
 """What tools give back, as text for a model."""
 
-from mcp.types import (
+from mcp.types import (  # noqa: TID253 - the blocks are the SDK's own
     AudioContent,
     BlobResourceContents,
     EmbeddedResource,
