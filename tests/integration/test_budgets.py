@@ -15,7 +15,7 @@ from support.command_line import Done, aivax
 from support.embedding_server import embeddings
 from support.in_process import aivax_here
 from support.knowledge import write_files
-from support.upstream import Answer, Request, Upstream, json_answer, says
+from support.upstream import Answer, Request, Upstream, calls_tool, json_answer, says
 from support.workspaces import write_gateway
 
 from aivax_cli.assets.store import default_cache_dir
@@ -311,3 +311,27 @@ def test_routing_is_checked(place: Place) -> None:
     done = place.complete()
     assert (done.code, place.upstream.requests) == (1, [])
     assert "this call of judge may cost" in done.err
+
+
+def looping(request: Request) -> Answer:
+    """A tool, and a model that calls it for ever; without tools it answers what no schema allows."""
+    if request.path.endswith("/tool"):
+        return json_answer({"said": "again"})
+    return calls_tool("tool", {}) if "tools" in request.body else says("nothing", prompt=5)
+
+
+@pytest.mark.parametrize("kind", ["tools", "structured"])
+def test_every_further_call_of_a_turn_is_checked(place: Place, kind: str) -> None:
+    place.upstream.answers(looping)
+    tool = f"tools: [{{name: tool, description: D., url: '{place.upstream.url}/tool'}}]\n"
+    more = {"tools": tool, "structured": "response_schema: name\n"}[kind]
+    place.gateway("usd_per_request: 0.01", DOLLAR_A_TOKEN + TEN_OUT + more)
+    first = place.complete()
+    worst = first.err.split("may cost $")[1].split()[0]
+    assert (first.code, place.upstream.requests) == (1, [])
+    second = place.complete("--set", f"budget.usd_per_request={worst}")
+    assert second.code == 1
+    assert f"the budget of this request, ${worst}, has $" in second.err
+    chats = [request for request in place.upstream.requests if request.path.endswith("/completions")]
+    assert len(chats) == 1
+    assert place.usage().json["total"]["tokens"] > 0
