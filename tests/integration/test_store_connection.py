@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 from support.chroma_process import ChromaProcess
-from support.in_process import aivax_here
 from support.knowledge import HashEmbedder, run_ingest, write_files
 
+from aivax_cli.cli.diagnosis import Finding, Patient
+from aivax_cli.cli.doctor import CHECKS
 from aivax_cli.core.errors import DefinitionError
 from aivax_cli.core.types import Retrieval, RetrievalLimits
 from aivax_cli.gateway.workspace import Workspace
@@ -218,24 +219,24 @@ def test_a_key_in_the_file_is_refused_and_not_repeated(base, field):
 
 
 @pytest.mark.parametrize("fake", [answering(200, '{"nanosecond heartbeat": 1}')], indirect=True)
-def test_doctor_asks_the_server_and_sends_no_key(base, fake, monkeypatch):
-    monkeypatch.setenv("CHROMA_TEST_KEY", KEY)
+def test_doctor_asks_the_server_and_sends_no_key(base, fake):
     url, seen = fake
     write_files(base, {"aivax.yaml": f"store: {{url: '{url}', api_key_env: CHROMA_TEST_KEY}}\n"})
-    (finding,) = store_findings(base)
-    assert (finding["status"], url in finding["detail"]) == ("ok", True)
+    (finding,) = store_findings(base, {"CHROMA_TEST_KEY": KEY})
+    assert (finding.status, url in finding.detail) == ("ok", True)
     assert not [headers for headers in seen if KEY in str(headers)]
-    monkeypatch.delenv("CHROMA_TEST_KEY")
     write_files(base, {"aivax.yaml": "store: {url: 'http://127.0.0.1:9', api_key_env: CHROMA_TEST_KEY}\n"})
-    unset, down = store_findings(base)
-    assert "CHROMA_TEST_KEY is not set" in unset["detail"]
-    assert "cannot be reached" in down["detail"]
-    assert {unset["status"], down["status"]} == {"warning"}
+    unset, down = store_findings(base, {})
+    assert "CHROMA_TEST_KEY is not set" in unset.detail
+    assert "cannot be reached" in down.detail
+    assert {unset.status, down.status} == {"warning"}
+    (unasked,) = store_findings(base, {"CHROMA_TEST_KEY": KEY}, offline=True)
+    assert "not asked, because AIVAX_OFFLINE is set" in unasked.detail
 
 
-def store_findings(base: Path) -> list[dict[str, str]]:
-    done = aivax_here("doctor", "--json", cwd=base)
-    return [each for each in done.json["findings"] if each["check"] == "store"]
+def store_findings(base: Path, environ: dict[str, str], *, offline: bool = False) -> list[Finding]:
+    patient = Patient(base, environ, base, offline, verify=False, workspace=Workspace(base), targets=())
+    return list(CHECKS["store"](patient))
 
 
 def test_a_server_that_does_not_answer_is_waited_for_once_and_not_for_long(base, own_chroma):
