@@ -277,6 +277,8 @@ class ModelCall:
     answer_format: AnswerFormat | None = None
     impatient: bool = False
     """Another model is next in line: failures are not waited for long before the call is given up."""
+    timeout_s: float | None = None
+    """Seconds without a byte after which the call has failed; None for the adapter's own."""
 
 
 @dataclass(frozen=True, slots=True)

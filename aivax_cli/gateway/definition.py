@@ -105,6 +105,8 @@ class Gateway(Definition):
     """Who rewrites questions into search terms, for the strategies that rewrite."""
     pricing: Pricing | None = None
     """What the model costs; of a list, the first."""
+    timeout_s: Annotated[float, Field(gt=0, le=3600)] = 120.0
+    """After this many seconds without a byte from the answering model a call counts as failed."""
     context: Context = Field(default_factory=Context)
     """How long what is sent may be, and what stays out then."""
     response_schema: ResponseSchema | None = None

@@ -52,6 +52,12 @@ class Timeouts:
     connect_s: float = 10.0
     read_s: float = 120.0
 
+    def of(self, call: ModelCall) -> Timeouts:
+        """Those of a call, which may have its own."""
+        if call.timeout_s is None:
+            return self
+        return Timeouts(min(self.connect_s, call.timeout_s), call.timeout_s)
+
 
 class HttpChatModel:
     """Calls chat-completions endpoints over one pool of connections.
@@ -128,7 +134,8 @@ class HttpChatModel:
     async def _begin(self, call: ModelCall) -> _Exchange:
         """Sends the request and reads until the first text, or to the end if there is none."""
         call, key = await self._reachable(call)
-        exchange = _Exchange(call, failures.Place.of(call.target, _url(call.target), key), self._timeouts)
+        place = failures.Place.of(call.target, _url(call.target), key)
+        exchange = _Exchange(call, place, self._timeouts.of(call))
         try:
             await self._send(exchange, key)
             await exchange.read_first()
@@ -187,7 +194,6 @@ class HttpChatModel:
             client = self._clients[kind] = opened(
                 lambda: httpx.AsyncClient(
                     verify=True if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-                    timeout=httpx.Timeout(self._timeouts.read_s, connect=self._timeouts.connect_s, pool=None),
                     limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
                     trust_env=not loopback,
                     follow_redirects=False,
@@ -259,7 +265,9 @@ class _Exchange:
         self.dialect = dialect
         content = wire.encode(wire.request_body(self.call, dialect))
         try:
-            request = client.build_request("POST", _url(self.call.target), headers=headers, content=content)
+            limits = httpx.Timeout(self._timeouts.read_s, connect=self._timeouts.connect_s, pool=None)
+            url = _url(self.call.target)
+            request = client.build_request("POST", url, headers=headers, content=content, timeout=limits)
             response = await client.send(request, stream=True)
             self._stack.push_async_callback(response.aclose)
             if 200 <= response.status_code < 300:

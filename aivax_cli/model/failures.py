@@ -110,7 +110,8 @@ def transport_error(error: Exception, place: Place, *, connect_s: float, read_s:
         )
     if isinstance(error, httpx.ReadTimeout):
         return TransientModelError(
-            f"{place.who} at {place.url} sent nothing for {read_s:g} s", fix="try again, or a smaller model"
+            f"{place.who} at {place.url} sent nothing for {read_s:g} s",
+            fix="try again, raise timeout_s, or use a smaller model",
         )
     if isinstance(error, httpx.ConnectError):
         return _connect_error(error, place)

@@ -87,7 +87,13 @@ async def answer_rounds(
         messages = thread.messages
         sent = await thread.context.held(messages)
         call = ModelCall(
-            thread.purpose, progress.targets[0], sent, parameters, tools, answer_format=thread.answer_format
+            thread.purpose,
+            progress.targets[0],
+            sent,
+            parameters,
+            tools,
+            answer_format=thread.answer_format,
+            timeout_s=plan.gateway.timeout_s,
         )
         for cut in thread.context.news():
             yield cut

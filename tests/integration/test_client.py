@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -284,6 +285,17 @@ def test_silence_is_given_up_after_the_read_timeout(upstream: Upstream) -> None:
     upstream.answers(silence())
     error = failure(upstream, timeouts=Timeouts(read_s=0.1))
     assert f"test at {upstream.url}/chat/completions sent nothing for 0.1 s" in str(error)
+
+
+def test_a_call_may_be_given_up_sooner_than_others(upstream: Upstream) -> None:
+    upstream.answers(silence())
+
+    async def run() -> None:
+        async with HttpChatModel({}, retry=ONCE) as model:
+            await collect(model, replace(call(target(upstream.url)), timeout_s=0.1))
+
+    with pytest.raises(ModelError, match=r"sent nothing for 0\.1 s"):
+        asyncio.run(run())
 
 
 def test_silence_in_the_middle_breaks_the_answer(upstream: Upstream) -> None:
