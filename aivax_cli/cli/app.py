@@ -21,8 +21,8 @@ from aivax_cli.cli.init import init
 from aivax_cli.cli.models import models
 from aivax_cli.cli.schema import schema
 from aivax_cli.cli.search import search
-from aivax_cli.cli.tools import tools
 from aivax_cli.cli.serve import serve
+from aivax_cli.cli.tools import tools
 from aivax_cli.cli.usage import usage
 
 app = typer.Typer(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from aivax_cli.checks.cases import Case, Selection
     from aivax_cli.checks.cassettes import Cassettes, Mode
     from aivax_cli.checks.loading import LoadedChecks
-    from aivax_cli.checks.results import Comparison, Run, CaseResult
+    from aivax_cli.checks.results import CaseResult, Comparison, Run
     from aivax_cli.cli.command import Session
     from aivax_cli.gateway.workspace import Workspace
 

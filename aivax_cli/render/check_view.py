@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from aivax_cli.checks.results import Comparison, Run, CaseResult
+    from aivax_cli.checks.results import CaseResult, Comparison, Run
     from aivax_cli.render.screen import Screen
 
 _MARKS = {"pass": ("✓", "green"), "fail": ("✗", "red"), "error": ("!", "yellow"), "skip": ("-", "dim")}
