@@ -78,6 +78,13 @@ def found(base: Path, index: str) -> list[list[tuple[str, float]]]:
     return [[(passage.id, round(passage.score, 4)) for passage in passages] for passages in results]
 
 
+def assert_alike(one: list[list[tuple[str, float]]], other: list[list[tuple[str, float]]]) -> None:
+    """The same passages in the same order; Chroma in a folder computes cosines to seven digits of its own."""
+    assert [[name for name, _ in hits] for hits in one] == [[name for name, _ in hits] for hits in other]
+    scores = [[score for hits in each for _, score in hits] for each in (one, other)]
+    assert scores[0] == pytest.approx(scores[1], abs=2e-4)
+
+
 def ready_chunks(base: Path) -> int:
     """Chunks of finished documents, asked of what a killed ingest has left."""
     catalogue = Catalogue.open(base / ".aivax")
@@ -130,7 +137,7 @@ def test_killed_at_random_moments_it_ends_as_an_undisturbed_run(server, tmp_path
         assert content(base) == expected
         assert found(base, "exact") == answers
     assert killed > KILLS // 4
-    assert found(base, "chroma") == answers
+    assert_alike(found(base, "chroma"), answers)
 
 
 def test_killed_while_changed_files_are_taken_in_it_serves_old_or_new_and_then_new(server, tmp_path):
@@ -150,7 +157,7 @@ def test_killed_while_changed_files_are_taken_in_it_serves_old_or_new_and_then_n
     write_corpus(fresh, seed=1)
     run_ingest(fresh, embedder=HashEmbedder())
     assert content(tmp_path) == content(fresh)
-    assert found(tmp_path, "chroma") == found(tmp_path, "exact")
+    assert_alike(found(tmp_path, "chroma"), found(tmp_path, "exact"))
 
 
 def test_killed_while_chroma_is_written_the_next_run_writes_it(server, tmp_path):
