@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from aivax_cli.core.errors import ModelError
 from aivax_cli.core.types import ModelCall, ModelEnd, ModelItem, ModelRetry, ModelTarget, ModelText
@@ -64,7 +64,8 @@ class HttpChatModel:
 
     Implements `core.ports.ChatModel`. Models of the provider `local` are looked up in `local`. Keys are read
     from `environ` when a call needs them. Close it (`aclose` or `async with`) in the loop that used it; used
-    in another loop it opens a new pool.
+    in another loop it opens a new pool. `client` makes the pools, with the settings of `httpx.AsyncClient`;
+    without it they are httpx's own.
     """
 
     def __init__(
@@ -74,9 +75,11 @@ class HttpChatModel:
         local: LocalModels | None = None,
         retry: RetryPolicy | None = None,
         timeouts: Timeouts | None = None,
+        client: Callable[..., httpx.AsyncClient] | None = None,
     ) -> None:
         self._environ = environ
         self._local = local
+        self._client = client
         self._retry = retry or RetryPolicy()
         self._timeouts = timeouts or Timeouts()
         self._dialects: dict[tuple[str, str], wire.Dialect] = {}
@@ -191,14 +194,15 @@ class HttpChatModel:
         client = self._clients.get(kind)
         if client is None:
             secure, loopback = kind
-            client = self._clients[kind] = opened(
-                lambda: httpx.AsyncClient(
-                    verify=True if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-                    limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
-                    trust_env=not loopback,
-                    follow_redirects=False,
-                )
-            )
+            settings: dict[str, Any] = {
+                "verify": True if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+                "timeout": httpx.Timeout(self._timeouts.read_s, connect=self._timeouts.connect_s, pool=None),
+                "limits": httpx.Limits(max_connections=None, max_keepalive_connections=20),
+                "trust_env": not loopback,
+                "follow_redirects": False,
+            }
+            make = self._client or httpx.AsyncClient
+            client = self._clients[kind] = opened(lambda: make(**settings))
         return client
 
 
