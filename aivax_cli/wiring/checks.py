@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from aivax_cli.core.ports import EmbeddingEndpoint
     from aivax_cli.core.types import Charge, Conversation, ModelTarget, Trial
     from aivax_cli.gateway.workspace import LoadedGateway, Workspace
+    from aivax_cli.retrieval.embedding.base import Embedder
     from aivax_cli.steps.plan import Ports, TurnPlan
     from aivax_cli.wiring.gateways import OpenWorkspace
 
@@ -174,13 +175,18 @@ async def _asked(opened: OpenWorkspace, loaded: LoadedGateway, conversation: Con
 
 def _similarity(store: AssetStore) -> Callable[[str, str], float]:
     """Calibrated similarity by the built-in embedder, which is loaded at the first comparison."""
-    from aivax_cli.retrieval.calibration import similarity
-    from aivax_cli.wiring.knowledge import built_in_embedder
+    from functools import cache
 
-    embedder = built_in_embedder(store)
+    @cache
+    def embedder() -> Embedder:
+        from aivax_cli.wiring.knowledge import built_in_embedder
+
+        return built_in_embedder(store)
 
     def compare(wanted: str, found: str) -> float:
-        vectors = embedder.embed_queries([wanted, found]).vectors
+        from aivax_cli.retrieval.calibration import similarity
+
+        vectors = embedder().embed_queries([wanted, found]).vectors
         return similarity(float(vectors[0] @ vectors[1]), _UNRELATED)
 
     return compare
