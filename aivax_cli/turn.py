@@ -32,12 +32,13 @@ from aivax_cli.strategy import Strategy, strategy_named
 async def run_turn(plan: TurnPlan, conversation: Conversation, ports: Ports) -> AsyncGenerator[Event, None]:
     """Yields what happens, ending with Finished.
 
-    `conversation` ends with a user message. Raises UsageError when it does not, ModelError when no
+    `conversation` ends with a user message, or with the results of tools that the client carried out. Raises
+    UsageError when it does not, ModelError when no
     answer could be had, KnowledgeError when a collection cannot be searched, BudgetError, ContextError,
     ToolError and StructureError as their gateway's fields say. Closing the generator ends the calls under
     way; what they cost until then is on the meter.
     """
-    if not conversation or conversation[-1].role != "user":
+    if not conversation or conversation[-1].role not in ("user", "tool"):
         raise UsageError("the conversation must end with a message from the user")
     progress = Progress(started=ports.clock(), targets=plan.targets)
     strategy = strategy_named(plan.knowledge.strategy if plan.knowledge else "Plain")
@@ -84,4 +85,5 @@ def _result(strategy: Strategy, ports: Ports, progress: Progress) -> TurnResult:
         tools=tuple(progress.tools),
         structured=progress.structured,
         context_tokens=progress.context_tokens,
+        tool_calls=progress.client_calls,
     )

@@ -21,11 +21,11 @@ def aiohttp_client(**settings: Any) -> httpx.AsyncClient:
 
 
 class _Client(HttpxAiohttpClient):
-    def _init_transport(self, *, verify: Any = True, trust_env: bool = True, **_: Any) -> _Transport:
+    def _init_transport(self, verify: Any = True, trust_env: bool = True, *_: Any, **__: Any) -> _Transport:
         return _Transport(_ssl_context(verify, trust_env))
 
     def _init_proxy_transport(
-        self, proxy: httpx.Proxy, *, verify: Any = True, trust_env: bool = True, **_: Any
+        self, proxy: httpx.Proxy, verify: Any = True, trust_env: bool = True, *_: Any, **__: Any
     ) -> _Transport:
         return _Transport(_ssl_context(verify, trust_env), proxy)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from aivax_cli.core.errors import UsageError
 from aivax_cli.core.events import Event, FellBack, Retrying, TextDelta, Warned
 from aivax_cli.core.types import (
     AnswerFormat,
@@ -17,6 +18,7 @@ from aivax_cli.core.types import (
     ModelRetry,
     ModelText,
     Purpose,
+    ToolCall,
     ToolSpec,
 )
 from aivax_cli.gateway.prefills import told_prefill
@@ -40,7 +42,7 @@ async def answer(
     async with aclosing(answer_rounds(thread, plan, ports, progress)) as answering:
         async for event in answering:
             yield event
-    if not progress.text.strip():
+    if not progress.text.strip() and not progress.client_calls:
         yield Warned(f"{progress.targets[0].label} returned an empty answer")
 
 
@@ -48,7 +50,7 @@ async def answer(
 class Thread:
     """The messages of a turn's answering calls, which grow with every round, and how they are called with.
 
-    `rounds` is how often tools may still be called.
+    `tools` are carried out here; `rounds` is how often they may still be called.
     """
 
     messages: Conversation
@@ -79,11 +81,14 @@ async def answer_rounds(
     thread: Thread, plan: TurnPlan, ports: Ports, progress: Progress
 ) -> AsyncGenerator[Event, None]:
     """Calls the model, and the tools that it calls, until it has answered."""
-    tools = thread.tools
+    once = plan.client_parameters
     while True:
         last = thread.rounds <= 0
         thread.rounds -= 1
-        parameters = plan.parameters | ({"tool_choice": "none"} if tools and last else {})
+        tools = plan.client_tools if last and plan.client_tools else (*thread.tools, *plan.client_tools)
+        refused = {"tool_choice": "none"} if tools and last and not plan.client_tools else {}
+        parameters = {**plan.parameters, **once, **refused}
+        once = {}
         messages = thread.messages
         sent = await thread.context.held(messages)
         call = ModelCall(
@@ -102,11 +107,14 @@ async def answer_rounds(
             async for event in streaming:
                 yield event
         end = progress.end
-        if end is None or end.broken or not end.tool_calls or last:
+        if end is None or end.broken or not end.tool_calls:
+            break
+        progress.client_calls = _of_client(plan, end.tool_calls)
+        if last or progress.client_calls:
             break
         said = progress.text.removeprefix(spoken_before).strip()
         done_before = len(progress.tools)
-        async with aclosing(run_tools(end.tool_calls, tools, plan, ports, progress)) as running:
+        async with aclosing(run_tools(end.tool_calls, thread.tools, plan, ports, progress)) as running:
             async for event in running:
                 yield event
         results = [
@@ -120,15 +128,26 @@ async def answer_rounds(
         thread.messages = (*before, asked, *results, *(() if progress.text else prefill))
 
 
+def _of_client(plan: TurnPlan, calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
+    """The calls that the client carries out. Beside them those of own tools are dropped: their results would
+    have no place in the conversation that the client goes on with."""
+    names = {tool.name for tool in plan.client_tools}
+    return tuple(call for call in calls if call.name in names)
+
+
 async def _offered(
     plan: TurnPlan, strategy: Strategy, ports: Ports, progress: Progress
 ) -> tuple[ToolSpec, ...]:
     search = (strategy.tool,) if strategy.tool and plan.knowledge and ports.retriever else ()
-    if ports.tools is None:
-        return search
-    own = await ports.tools.specs()
-    progress.problems += ports.tools.warnings()
-    return (*search, *own)
+    own: tuple[ToolSpec, ...] = ()
+    if ports.tools is not None:
+        own = await ports.tools.specs()
+        progress.problems += ports.tools.warnings()
+    offered = (*search, *own)
+    taken = {tool.name for tool in offered} & {tool.name for tool in plan.client_tools}
+    if taken:
+        raise UsageError(f"the gateway has a tool of its own named {sorted(taken)[0]}", fix="rename yours")
+    return offered
 
 
 def _rounds(plan: TurnPlan, tools: tuple[ToolSpec, ...]) -> int:

@@ -15,7 +15,9 @@ from aivax_cli.core.types import (
     ModelEnd,
     ModelTarget,
     Passage,
+    ToolCall,
     ToolRun,
+    ToolSpec,
 )
 from aivax_cli.gateway.definition import Gateway
 from aivax_cli.gateway.knowledge import Knowledge
@@ -47,6 +49,10 @@ class TurnPlan:
     routing: RoutingPlan | None = None
     response_schema: Mapping[str, JsonValue] | None = None
     """The JSON Schema that the answer holds to; None for text."""
+    client_tools: tuple[ToolSpec, ...] = ()
+    """Functions that whoever asks carries out: a call of one ends the turn."""
+    client_parameters: Mapping[str, JsonValue] = field(default_factory=dict)
+    """Wire fields that go with the client's tools, such as `tool_choice`; only in a turn's first call."""
 
     @property
     def knowledge(self) -> Knowledge | None:
@@ -92,6 +98,8 @@ class Progress:
     passages: tuple[Passage, ...] | None = None
     """None while nothing was searched."""
     tools: list[ToolRun] = field(default_factory=list)
+    client_calls: tuple[ToolCall, ...] = ()
+    """Calls of the client's tools, with which the turn ends."""
     structured: JsonValue = None
     sent: Conversation = ()
     context_tokens: int | None = None

@@ -48,6 +48,9 @@ async def structured_answer(
                 if isinstance(event, ToolCalled):
                     said = ""
                 yield event
+        if progress.client_calls:
+            progress.text = said
+            return
         verdict = _verdict(said, schema, prefill, progress)
         if isinstance(verdict, Accepted):
             progress.structured = verdict.value
