@@ -34,6 +34,10 @@ def usage(
             metavar="WHEN", help="Only from here on: `7d`, `24h`, `2w` or a date like `2026-01-31`."
         ),
     ] = None,
+    metadata: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Only turns that were asked for with this; may be repeated."),
+    ] = None,
 ) -> None:
     """Sum up what was used and what it cost.
 
@@ -44,15 +48,17 @@ def usage(
     from aivax_cli.usage.ledger import LEDGER_FILE, SqliteLedger
 
     begin = parse_since(since, now=datetime.now(UTC)) if since is not None else None
+    wanted = parse_metadata(metadata or ())
     workspace = find_workspace(session.directory)
     with SqliteLedger(workspace.state_dir / LEDGER_FILE) as ledger:
-        rows = _ordered(ledger.summarise(by, since=begin), by)
-        total = ledger.total(since=begin)
+        rows = _ordered(ledger.summarise(by, since=begin, metadata=wanted), by)
+        total = ledger.total(since=begin, metadata=wanted)
 
     if session.screen.json_output:
         session.screen.data(
             {
                 "by": by,
+                "metadata": wanted,
                 "since": begin.isoformat().replace("+00:00", "Z") if begin else None,
                 "rows": [_record(row) for row in rows],
                 "total": _record(total),
@@ -60,6 +66,7 @@ def usage(
         )
     elif not rows:
         when = f"since {since} " if since else ""
+        when += "with this metadata " if wanted else ""
         session.screen.note(f"Nothing was used {when}in {workspace.root}: charges come with the first turn.")
     else:
         session.screen.show(_table(by, rows, total))
@@ -79,6 +86,17 @@ def parse_since(text: str, *, now: datetime) -> datetime:
             f"--since: '{text}' is no time", fix="write 7d, 24h, 2w or a date like 2026-01-31"
         ) from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def parse_metadata(pairs: Sequence[str]) -> dict[str, str]:
+    """`key=value`, each."""
+    found = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--metadata: '{pair}' is no key=value", fix="write --metadata user=42")
+        found[key] = value
+    return found
 
 
 def _ordered(rows: Sequence[UsageRow], by: By) -> Sequence[UsageRow]:

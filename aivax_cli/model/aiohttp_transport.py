@@ -21,16 +21,14 @@ def aiohttp_client(**settings: Any) -> httpx.AsyncClient:
 
 
 class _Client(HttpxAiohttpClient):
-    def _init_transport(self, verify: Any = True, trust_env: bool = True, *_: Any, **__: Any) -> _Transport:
-        return _Transport(_ssl_context(verify, trust_env))
+    def _init_transport(self, *_: Any, **settings: Any) -> httpx.AsyncBaseTransport:
+        return _Transport(_ssl_context(**settings))
 
-    def _init_proxy_transport(
-        self, proxy: httpx.Proxy, verify: Any = True, trust_env: bool = True, *_: Any, **__: Any
-    ) -> _Transport:
-        return _Transport(_ssl_context(verify, trust_env), proxy)
+    def _init_proxy_transport(self, proxy: httpx.Proxy, *_: Any, **settings: Any) -> httpx.AsyncBaseTransport:
+        return _Transport(_ssl_context(**settings), proxy)
 
 
-def _ssl_context(verify: Any, trust_env: bool) -> ssl.SSLContext:
+def _ssl_context(verify: Any = True, trust_env: bool = True, **_: Any) -> ssl.SSLContext:
     if isinstance(verify, ssl.SSLContext):
         return verify
     return httpx.create_ssl_context(verify=verify, trust_env=trust_env)

@@ -5,7 +5,8 @@ Several processes may write at once, and one that is killed loses at most the tu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -27,6 +28,13 @@ _GROUPS: Final[dict[Grouping, str]] = {
     "model": "model",
     "sku": "sku",
 }
+
+
+_METADATA: Final = (
+    "CREATE TABLE IF NOT EXISTS turn_metadata (turn_id TEXT NOT NULL, key TEXT NOT NULL,"
+    " value TEXT NOT NULL, PRIMARY KEY (turn_id, key)) WITHOUT ROWID",
+    "CREATE INDEX IF NOT EXISTS turn_metadata_value ON turn_metadata (key, value)",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +100,42 @@ class SqliteLedger:
                 rows,
             )
 
+    def note(self, turn_id: str, metadata: Mapping[str, str]) -> None:
+        """Keeps what whoever asked had to say of a turn; `summarise` finds its charges by it."""
+        if not metadata:
+            return
+        with self._file.writing() as connection:
+            for statement in _METADATA:
+                connection.execute(statement)
+            connection.executemany(
+                "INSERT OR REPLACE INTO turn_metadata (turn_id, key, value) VALUES (?, ?, ?)",
+                [(turn_id, key, value) for key, value in metadata.items()],
+            )
+
     def summarise(
-        self, by: Grouping, *, since: datetime | None = None, until: datetime | None = None
+        self,
+        by: Grouping,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> tuple[UsageRow, ...]:
         """Rows by key; `since` is included, `until` is not (both aware of their zone). Days are UTC.
 
-        A ledger that does not exist yet has no rows, and is not created.
+        With `metadata`, of the turns alone that have all of it. A ledger that does not exist yet has no rows,
+        and is not created.
         """
-        return self._sums(_GROUPS[by], since, until)
+        return self._sums(_GROUPS[by], since, until, metadata or {})
 
-    def total(self, *, since: datetime | None = None, until: datetime | None = None) -> UsageRow:
+    def total(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> UsageRow:
         """Everything in one row, its key "total"."""
-        rows = self._sums("'total'", since, until)
+        rows = self._sums("'total'", since, until, metadata or {})
         return rows[0] if rows else UsageRow("total", 0, 0, Decimal(0), 0, 0)
 
     def check(self) -> int:
@@ -131,11 +163,15 @@ class SqliteLedger:
     ) -> None:
         self.close()
 
-    def _sums(self, key: str, since: datetime | None, until: datetime | None) -> tuple[UsageRow, ...]:
-        where = "WHERE at >= ? AND at < ?"
-        span = (_iso(since) if since else "", _iso(until) if until else "~")
+    def _sums(
+        self, key: str, since: datetime | None, until: datetime | None, metadata: Mapping[str, str]
+    ) -> tuple[UsageRow, ...]:
+        of_turn = " AND turn_id IN (SELECT turn_id FROM turn_metadata WHERE key = ? AND value = ?)"
+        where = "WHERE at >= ? AND at < ?" + of_turn * len(metadata)
+        pairs = (text for pair in metadata.items() for text in pair)
+        span = (_iso(since) if since else "", _iso(until) if until else "~", *pairs)
         with self._file.reading() as connection:
-            if connection is None:
+            if connection is None or (metadata and not _has_metadata(connection)):
                 return ()
             sums = connection.execute(
                 f"SELECT {key}, unit_price_usd, sum(quantity), sum(quantity * estimated)"
@@ -148,6 +184,11 @@ class SqliteLedger:
                 ).fetchall()
             )
         return _rows(sums, turns)
+
+
+def _has_metadata(connection: sqlite3.Connection) -> bool:
+    found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'turn_metadata'").fetchone()
+    return found is not None
 
 
 def _rows(sums: Sequence[tuple[str, str | None, int, int]], turns: dict[str, int]) -> tuple[UsageRow, ...]:
