@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from math import log
+from math import log, sqrt
 from threading import Lock
 
 TABLE = "fts5(tokens, content='')"
@@ -27,9 +27,14 @@ MAX_QUERY_TOKENS = 128
 MAX_POSTINGS = 15_000
 """Passages that the tokens of a question may touch before its most common ones no longer choose candidates.
 
-FTS5 scores every passage that holds any token, at about 1 µs each; this bounds a search in a large collection
-to some 15 ms, and changes little: the tokens that are left out weigh least.
+FTS5 scores every passage that holds any token, at about 1 µs each; this bounds a search in 100,000 passages
+to some 10 ms. XQuAD's English questions over its passages and 100,000 others found, by words alone, an MRR@10 of
+88.3 % with it, 88.4 % with 60,000, 83.9 % with 8,000 and 71.0 % with 3,000.
 """
+
+POSTINGS_PASSAGES = 100_000
+"""Passages up to which `MAX_POSTINGS` holds. In more, a token of the same worth touches more of them, and the
+bound grows with the square root: halfway between a search's time and what it finds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +62,12 @@ def plan(counts: Sequence[tuple[str, int]], passages: int) -> LexicalQuery:
     present = rarest[:MAX_QUERY_TOKENS]
     # Tokens at the floor add nothing to a score but match half of the collection.
     telling = [item for item in present if idf(passages, item[1]) > IDF_FLOOR] or present
+    most = MAX_POSTINGS * max(1.0, sqrt(passages / POSTINGS_PASSAGES))
     chosen: list[str] = []
     touched = 0
     for token, count in telling:
         touched += count
-        if chosen and touched > MAX_POSTINGS:
+        if chosen and touched > most:
             break
         chosen.append(token)
     # A quoted string is a literal to FTS5, so no token can be taken for its syntax.

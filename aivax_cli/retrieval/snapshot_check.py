@@ -15,10 +15,11 @@ from pathlib import Path
 from aivax_cli.retrieval.catalogue import Catalogue
 from aivax_cli.retrieval.chroma import ChromaFailedError, ChromaFolder
 from aivax_cli.retrieval.names import chroma_name
+from aivax_cli.retrieval.part_building import PROBES_FOUND, surely_found
 from aivax_cli.retrieval.partition import Part
 from aivax_cli.retrieval.reader import Reader
 from aivax_cli.retrieval.records import Collection
-from aivax_cli.retrieval.snapshots import PROBES_FOUND, SNAPSHOTS, sound_snapshot, surely_found
+from aivax_cli.retrieval.snapshots import SNAPSHOTS, sound_snapshot
 
 TIMEOUT_S = 300.0
 
@@ -31,10 +32,11 @@ def snapshot_fault(directory: Path, collection: str) -> str | None:
 
     `directory` is the workspace's `.aivax`.
     """
-    command = [sys.executable, "-m", __spec__.name, str(directory), collection]
+    command = [sys.executable, "-m", __spec__.name, str(directory.absolute()), collection]
     try:
         done = subprocess.run(
             command,
+            cwd=Path(__file__).parents[2],  # `-m` looks there first: never into the user's folder
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -25,10 +25,7 @@ from pathlib import Path
 from aivax_cli.retrieval import part_building
 from aivax_cli.retrieval.catalogue import Catalogue
 from aivax_cli.retrieval.chroma import ChromaFailedError
-from aivax_cli.retrieval.part_building import PROBES_FOUND as PROBES_FOUND
 from aivax_cli.retrieval.part_building import Built, Job, build, build_apart
-from aivax_cli.retrieval.part_building import stacked as stacked
-from aivax_cli.retrieval.part_building import surely_found as surely_found
 from aivax_cli.retrieval.partition import Part, Run, Standing, capacity, plan
 from aivax_cli.retrieval.reader import LAST_ID, Reader
 from aivax_cli.retrieval.records import Collection
