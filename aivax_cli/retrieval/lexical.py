@@ -28,8 +28,8 @@ MAX_POSTINGS = 15_000
 """Passages that the tokens of a question may touch before its most common ones no longer choose candidates.
 
 FTS5 scores every passage that holds any token, at about 1 µs each; this bounds a search in 100,000 passages
-to some 10 ms. XQuAD's English questions over its passages and 100,000 others found, by words alone, an MRR@10 of
-88.3 % with it, 88.4 % with 60,000, 83.9 % with 8,000 and 71.0 % with 3,000.
+to some 10 ms. XQuAD's English questions over its passages and 100,000 others found, by words alone, an MRR@10
+of 88.3 % with it, 88.4 % with 60,000, 83.9 % with 8,000 and 71.0 % with 3,000.
 """
 
 POSTINGS_PASSAGES = 100_000
