@@ -169,13 +169,13 @@ def memory(sizes: list[int]) -> None:
 def watched(process: subprocess.Popen[str]) -> tuple[int, int]:
     """The highest sum of resident bytes of a process and all below it, and the most processes at once.
 
-    Looked at every 20 ms, from `/proc`; (0, 1) where there is none.
+    Looked at every 100 ms, from `/proc`; (0, 1) where there is none.
     """
     highest, most = 0, 1
     while process.poll() is None:
         sizes = [_resident(number) for number in _tree(process.pid)]
         highest, most = max(highest, sum(sizes)), max(most, sum(size > 0 for size in sizes))
-        time.sleep(0.02)
+        time.sleep(0.1)
     return highest, most
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -76,7 +77,15 @@ def step_ingest(base: Path) -> dict[str, float]:
     phases[phase] = phases.get(phase, 0.0) + end - last
     assert not summary.warnings, summary.warnings
     changed = summary.added + summary.changed
-    return {"chunks": summary.chunks, "changed": changed, "seconds": end - start, **phases}
+    seconds = {"seconds": end - start, "cpu": processors()}
+    return {"chunks": summary.chunks, "changed": changed, **seconds, **phases}
+
+
+def processors() -> float:
+    """Seconds of processors that this process and those that it has started took."""
+    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    used = [resource.getrusage(each) for each in who]
+    return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 def step_first(base: Path) -> dict[str, float]:
@@ -132,16 +141,18 @@ def drop_from_memory(folder: Path) -> None:
 
 
 def print_ingest(name: str, said: dict[str, float], base: Path) -> None:
+    chroma = size(base / ".aivax" / "chroma") / 1e6
     print(
-        f"  {name:34} {said['seconds']:7.1f} s  (reading {said.get('reading', 0):.1f}, vectors "
-        f"{said.get('embedding', 0):.1f}, Chroma {said.get('indexing', 0):.1f})   {memory(said)}   "
-        f"Chroma {size(base / '.aivax' / 'chroma') / 1e6:,.0f} MB",
+        f"  {name:34} {said['seconds']:7.1f} s, of processors {said['cpu']:.1f} s (reading "
+        f"{said.get('reading', 0):.1f}, vectors {said.get('embedding', 0):.1f}, Chroma "
+        f"{said.get('indexing', 0):.1f})   {memory(said)}   Chroma {chroma:,.0f} MB",
         flush=True,
     )
 
 
 def memory(said: dict[str, float]) -> str:
-    return f"peak {said['peak'] / 1e6:,.0f} MB, all {said['processes']:.0f} processes {said['tree'] / 1e6:,.0f} MB"
+    peak, tree = said["peak"] / 1e6, said["tree"] / 1e6
+    return f"peak {peak:,.0f} MB, with {said['processes'] - 1:.0f} others {tree:,.0f} MB"
 
 
 def new_folders(base: Path, before: set[str]) -> str:
