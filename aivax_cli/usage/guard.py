@@ -123,6 +123,8 @@ class BudgetGuard:
             return None
         try:
             found = self.day.reserve(self.gateway, case.usd, limit, unkept_usd=self.spent.unkept_usd)
+        except BudgetError:
+            raise
         except AivaxError as error:
             raise BudgetError(f"the budget of the day cannot be checked: {error}") from error
         if found.number is None:

@@ -54,8 +54,11 @@ class Reservations:
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         alive: Callable[[int], bool] | None = None,
+        spent: Callable[[sqlite3.Connection, str, datetime], Decimal] | None = None,
     ) -> None:
+        """`spent` finds what somebody else than a gateway has spent today, who is named in its place."""
         self._file = file
+        self._spent = spent or _spent
         self._now = now
         self._alive = alive or process_lives
 
@@ -64,7 +67,9 @@ class Reservations:
         now = self._now()
         with self._file.writing() as connection:
             connection.execute(_SCHEMA)
-            taken = _spent(connection, gateway, now) + self._reserved(connection, gateway, now) + unkept_usd
+            taken = (
+                self._spent(connection, gateway, now) + self._reserved(connection, gateway, now) + unkept_usd
+            )
             if taken + usd > limit_usd:
                 return Reserved(None, taken)
             made = connection.execute(

@@ -1,0 +1,127 @@
+"""What the holder of a server's key spends: noted with every turn, held to so many USD a day."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Final, Protocol
+
+from aivax_cli.core.errors import BudgetError
+from aivax_cli.core.types import Charge
+from aivax_cli.usage.guard import Day
+from aivax_cli.usage.ledger_file import LedgerFile
+from aivax_cli.usage.reservations import Reservations, Reserved
+
+KEY_METADATA: Final = "aivax.key"
+"""The entry of a turn's metadata with the key's id: `aivax usage --metadata aivax.key=ab12cd34`."""
+
+
+class NotingLedger(Protocol):
+    """A ledger that keeps what is said of turns, too."""
+
+    def record(self, charges: Sequence[Charge], *, turn_id: str, gateway: str, model: str) -> None: ...
+
+    def note(self, turn_id: str, metadata: Mapping[str, str]) -> None: ...
+
+
+class KeyLedger:
+    """A ledger that notes with every turn whose key it was asked for with. Implements `Ledger`."""
+
+    def __init__(self, ledger: NotingLedger, key_id: str) -> None:
+        self._ledger = ledger
+        self._key_id = key_id
+        self._noted: set[str] = set()
+
+    def record(self, charges: Sequence[Charge], *, turn_id: str, gateway: str, model: str) -> None:
+        """Keeps charges. The key is noted first: no charge is kept without it."""
+        if turn_id not in self._noted:
+            self._ledger.note(turn_id, {KEY_METADATA: self._key_id})
+            self._noted.add(turn_id)
+        self._ledger.record(charges, turn_id=turn_id, gateway=gateway, model=model)
+
+    def note(self, turn_id: str, metadata: Mapping[str, str]) -> None:
+        """Keeps metadata. Nobody passes for another key by what they say themselves."""
+        self._ledger.note(turn_id, {**metadata, KEY_METADATA: self._key_id})
+
+
+def key_reservations(file: LedgerFile) -> Reservations:
+    """What the calls under way of a key may cost; keys stand where gateways' names do."""
+    return Reservations(file, spent=_spent_with_key)
+
+
+@dataclass(slots=True)
+class KeyDay:
+    """A day of a key beside that of the gateway: a call needs room in both. Implements `Day`.
+
+    `gateway_has_limit` says whether the gateway has a budget of its own for the day.
+    """
+
+    key_id: str
+    limit_usd: Decimal
+    keys: Day
+    gateways: Day
+    gateway_has_limit: bool
+    _also: dict[int, int] = field(default_factory=dict)
+
+    def reserve(self, gateway: str, usd: Decimal, limit_usd: Decimal, *, unkept_usd: Decimal) -> Reserved:
+        """See `Day.reserve`. Raises BudgetError when the key has no room left, LedgerError."""
+        mine = self.keys.reserve(holder(self.key_id), usd, self.limit_usd, unkept_usd=unkept_usd)
+        if mine.number is None:
+            raise used_up(self.limit_usd, mine.taken_usd)
+        if not self.gateway_has_limit:
+            return mine
+        try:
+            found = self.gateways.reserve(gateway, usd, limit_usd, unkept_usd=unkept_usd)
+        except BaseException:
+            self.keys.release(mine.number)
+            raise
+        if found.number is None:
+            self.keys.release(mine.number)
+            return found
+        self._also[mine.number] = found.number
+        return Reserved(mine.number, found.taken_usd)
+
+    def release(self, number: int) -> None:
+        """See `Day.release`."""
+        also = self._also.pop(number, None)
+        self.keys.release(number)
+        if also is not None:
+            self.gateways.release(also)
+
+
+def holder(key_id: str) -> str:
+    """What stands for a key among the reservations; no gateway has such a name."""
+    return f"key:{key_id}"
+
+
+def used_up(limit_usd: Decimal, taken_usd: Decimal) -> BudgetError:
+    """The refusal of a call that may cost more than the key has left."""
+    left = max(Decimal(0), limit_usd - taken_usd)
+    return BudgetError(
+        f"this key may cost {limit_usd:f} USD a day (UTC), and has {left:f} USD left, which is less than this"
+        " call may cost",
+        fix="wait for tomorrow, or ask for less with max_completion_tokens",
+    )
+
+
+def spent_today(
+    file: LedgerFile, key_id: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> Decimal:
+    """What the key's charges of the day (UTC) come to, exactly. Unpriced ones count nothing."""
+    with file.reading() as connection:
+        return Decimal(0) if connection is None else _spent_with_key(connection, holder(key_id), now())
+
+
+def _spent_with_key(connection: sqlite3.Connection, name: str, now: datetime) -> Decimal:
+    day = now.astimezone(UTC).date().isoformat()
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'turn_metadata'").fetchone():
+        return Decimal(0)  # nobody has noted anything yet
+    rows = connection.execute(
+        "SELECT unit_price_usd, sum(quantity) FROM charges WHERE at >= ? AND unit_price_usd IS NOT NULL"
+        " AND turn_id IN (SELECT turn_id FROM turn_metadata WHERE key = ? AND value = ?) GROUP BY 1",
+        (day, KEY_METADATA, name.removeprefix("key:")),
+    )
+    return sum((Decimal(unit) * quantity for unit, quantity in rows), Decimal(0))
