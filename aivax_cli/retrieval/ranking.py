@@ -26,9 +26,9 @@ the question once has a lexical value of 1 / (k1 + 1) = 0.45 and so gains 0.37, 
 of a right passage. A power above 1 makes one word of many count for less than its share: that one is often a
 name which half of a document's passages hold, or a word that another language happens to write alike.
 
-The optimum is flat. Over 43 sets (nine languages, questions in one over documents in another, keywords, typing
-errors, code) the mean MRR@10 is 83.5, and between 83.2 and 83.6 for weights of 0.7 to 1.7 and for powers of 1
-to 1.5. Less of either suits questions in another language, more of it keywords."""
+The optimum is flat. Over 43 sets (nine languages, questions in one over documents in another, keywords,
+typing errors, code) the mean MRR@10 is 83.5, and between 83.2 and 83.6 for weights of 0.7 to 1.7 and for
+powers of 1 to 1.5. Less of either suits questions in another language, more of it keywords."""
 
 LEXICAL_REACH = 0.5
 """In `lexical`, the part of U that counts as a full match. Flat from 0.4 to 0.6."""
