@@ -79,9 +79,7 @@ def test_a_union_counts_a_passage_by_its_best_term():
         (None, None, 0.0, 0.0),
     ],
 )
-def test_a_score_is_the_similarity_and_the_words_less_those_to_be_expected(
-    similarity, lexical, found, score
-):
+def test_a_score_is_the_similarity_and_the_words_less_those_to_be_expected(similarity, lexical, found, score):
     assert ranking.score(similarity, lexical, found) == pytest.approx(score)
 
 
