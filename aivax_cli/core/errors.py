@@ -9,6 +9,7 @@
     ├── IngestError                   1  documents could not be read or stored
     ├── KnowledgeError                1  a collection's index cannot be used
     ├── LedgerError                   1  the ledger of charges cannot be read or written
+    ├── ConversationError             1  kept conversations cannot be read or written
     ├── BudgetError                   1  a call may cost more than the gateway's budget leaves
     ├── ContextError                  1  a conversation does not fit into the gateway's context limit
     ├── ToolError                     1  a gateway's tools cannot be had
@@ -94,6 +95,10 @@ class KnowledgeError(AivaxError):
 
 class LedgerError(AivaxError):
     """The ledger of charges cannot be read or written. A turn goes on without it."""
+
+
+class ConversationError(AivaxError):
+    """Kept conversations cannot be read or written. A chat goes on without them."""
 
 
 class BudgetError(AivaxError):

@@ -186,6 +186,7 @@ class Purpose(StrEnum):
     ROUTE = "inference.resolving.routing_complexity"
     REWRITE = "inference.resolving.query_rewrite"
     STRUCTURED = "inference.functions.json"
+    COMPACT = "inference.functions.compact"
     RERANK = "rag.reranking"
 
 
