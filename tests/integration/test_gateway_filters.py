@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,9 @@ RULE = "must be siblings, neighbours, or a number of chunks from 0 to 8"
 
 class NoMeter:
     """Takes what a search costs, and forgets it."""
+
+    def reading(self, *use: object) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
 
     def embedding(self, *use: object) -> None:
         return None
