@@ -148,6 +148,10 @@ class KnowledgeBase:
         with self._open().reading() as reader:
             return reader.some_chunks(find_collection(reader, collection).id, count)
 
+    def embedder_of(self, collection: str) -> Embedder:
+        """The embedder of a collection of this name, the one that searches of it have, too."""
+        return self._embedder_of(collection)
+
     def close(self) -> None:
         """Lets go of files and memory."""
         self._on_close()
