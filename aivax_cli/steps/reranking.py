@@ -11,9 +11,9 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from aivax_cli.core.errors import AivaxError, BudgetError
+from aivax_cli.core.errors import AivaxError, BudgetError, ModelError
 from aivax_cli.core.ports import RerankEndpoint
-from aivax_cli.core.types import JsonValue, ModelCall, ModelTarget, ModelText, Passage, Purpose
+from aivax_cli.core.types import JsonValue, ModelCall, ModelEnd, ModelTarget, ModelText, Passage, Purpose
 from aivax_cli.prompt.reranking import read_order, rerank_request
 from aivax_cli.usage.meter import Meter
 
@@ -96,13 +96,16 @@ def _kept(passages: Sequence[Passage], problem: str) -> Reranked:
 async def _asked(
     plan: RerankPlan, question: str, passages: Sequence[Passage], meter: Meter
 ) -> tuple[int, ...]:
-    """Places by a chat model's answer."""
+    """Places by a chat model's answer. Raises ModelError for a part of one: its last number may be cut."""
     call = ModelCall(Purpose.RERANK, plan.target, rerank_request(question, passages), _PARAMETERS)
     text = ""
     async with aclosing(meter.stream(call)) as items:
         async for item in items:
-            if isinstance(item, ModelText):
-                text += item.text
+            match item:
+                case ModelText():
+                    text += item.text
+                case ModelEnd(broken=str() as reason):
+                    raise ModelError(f"its answer broke off: {reason}")
     return read_order(text, len(passages))
 
 
