@@ -65,7 +65,7 @@ async def structured_answer(
             asked = thread.messages
         thread.messages = _asked_again(asked, said, problems, prefill)
         thread.rounds = 0
-    raise _given_up(attempts, problems)
+    raise _given_up(attempts, problems, broken=_broken(progress) is not None)
 
 
 def _verdict(
@@ -95,11 +95,12 @@ def _asked_again(asked: Conversation, said: str, problems: Sequence[str], prefil
     return (*before, *((Message("assistant", said),) if said.strip() else ()), retort, *begun)
 
 
-def _given_up(attempts: int, problems: tuple[str, ...]) -> StructureError:
+def _given_up(attempts: int, problems: tuple[str, ...], *, broken: bool) -> StructureError:
     more = len(problems) - _NAMED
     named = "; ".join((*problems[:_NAMED], f"and {more} more") if more > 0 else problems)
     tried = "1 attempt" if attempts == 1 else f"{attempts} attempts"
+    simpler = "raise max_attempts, simplify response_schema, or use another model"
     return StructureError(
         f"no answer held to the response schema in {tried}: {named}",
-        fix="raise max_attempts, simplify response_schema, or use another model",
+        fix="try again, or use another model" if broken else simpler,
     )
