@@ -22,7 +22,7 @@ _KEY_LIKE = re.compile(
 _CONTEXT = re.compile(r"context.{0,30}(?:size|length|window|limit)", re.IGNORECASE)
 _IMAGES = re.compile(r"image|vision|multi-?modal|mmproj|content\W.{0,60}(?:string|text|str\b)", re.IGNORECASE)
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
-_BASE_URL_FIX = "check base_url: it is the part before /chat/completions and usually ends in /v1"
+_OTHER_PATHS = ("/embeddings", "/rerank")
 _CONTEXT_FIX = "shorten the conversation, or lower knowledge.top or knowledge.max_tokens"
 
 
@@ -48,7 +48,7 @@ class Place:
             port = f":{parts.port}" if parts.port else ""
         except ValueError as error:
             raise ModelError(
-                f"the base_url of {target.label} is no address that can be called", fix=_BASE_URL_FIX
+                f"the base_url of {target.label} is no address that can be called", fix=_base_url_fix(url)
             ) from error
         secrets = tuple(secret for secret in (key, parts.password) if secret)
         return cls(
@@ -116,7 +116,7 @@ def transport_error(error: Exception, place: Place, *, connect_s: float, read_s:
     if isinstance(error, httpx.ConnectError):
         return _connect_error(error, place)
     if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
-        return ModelError(f"{place.url} is no address that can be called", fix=_BASE_URL_FIX)
+        return ModelError(f"{place.url} is no address that can be called", fix=_base_url_fix(place.url))
     if isinstance(error, httpx.DecodingError | httpx.LocalProtocolError):
         return ModelError(f"{place.who} at {place.url} does not speak proper HTTP: {place.said(str(error))}")
     if isinstance(error, httpx.ProxyError):
@@ -140,7 +140,7 @@ def not_an_answer(kind: str, body: str, place: Place) -> ModelError:
     title = _TITLE.search(body[:20_000])
     shown = f" ('{place.said(title.group(1))}')" if title else ""
     return ModelError(
-        f"{place.url} answered with {kind}{shown}, not with a chat completion", fix=_BASE_URL_FIX
+        f"{place.url} answered with {kind}{shown}, not with a chat completion", fix=_base_url_fix(place.url)
     )
 
 
@@ -167,11 +167,13 @@ def _status_words(
     if status == 404:
         return (
             f"{place.who} does not know the model '{place.model}' or the path {place.url} (HTTP 404){said}",
-            f"check the model's name; {_BASE_URL_FIX}",
+            f"check the model's name; {_base_url_fix(place.url)}",
         )
     if status < 400:
         target = headers.get("location", "")
-        fix = f"put the new address into base_url: {place.said(target)}" if target else _BASE_URL_FIX
+        fix = (
+            f"put the new address into base_url: {place.said(target)}" if target else _base_url_fix(place.url)
+        )
         return f"{place.url} redirects elsewhere (HTTP {status}), and a key is not sent after it", fix
     if status == 429:
         wait = retry_after_s(headers)
@@ -183,6 +185,11 @@ def _status_words(
         return f"{place.who} wants to be paid first (HTTP 402){said}", "add credit to the account"
     too_long = _CONTEXT.search(detail) is not None
     return f"{place.who} refused the request (HTTP {status}){said}", _CONTEXT_FIX if too_long else None
+
+
+def _base_url_fix(url: str) -> str:
+    path = next((path for path in _OTHER_PATHS if url.endswith(path)), "/chat/completions")
+    return f"check base_url: it is the part before {path} and usually ends in /v1"
 
 
 def _key_words(status: int, place: Place, said: str) -> tuple[str, str]:

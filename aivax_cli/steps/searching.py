@@ -7,6 +7,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from aivax_cli.core.conversation import last_user_text
+from aivax_cli.core.errors import ModelError
 from aivax_cli.core.events import Event, FellBack, Retrieved, Rewritten
 from aivax_cli.core.ports import Retriever
 from aivax_cli.core.types import (
@@ -102,7 +103,11 @@ async def retrieve(
         most = max(knowledge.top, reranker.candidates)
         limits = replace(limits, top=most, reranker=CANDIDATES_BY, max_tokens=None)
     async with ports.meter.reading(terms):
-        found = await ports.retriever.retrieve(terms, limits)
+        try:
+            found = await ports.retriever.retrieve(terms, limits)
+        except ModelError as error:  # only embedders are models here; its words name an endpoint alone
+            problem = f"the question could not be embedded: {error.message}"
+            raise ModelError(problem, fix=error.fix, status=error.status) from error
         for use in found.embeddings:
             ports.meter.embedding(EMBED_QUERY_SKU, use.tokens, use.embedder, use.prices)
     problems += found.problems
