@@ -56,7 +56,7 @@ def warning_of(event: Event) -> str | None:
             listed = _shortened(safe_line("; ".join(problems)))
             return f"answer {attempt} of {of} does not hold to the schema: {listed}{again}"
         case ToolCalled(run) if run.outcome.failed:
-            return f"{safe_line(run.call.name)} failed: {_shortened(safe_line(run.outcome.text))}"
+            return _failed(run)
         case Warned(message):
             return safe_line(message)
     return None
@@ -70,6 +70,11 @@ def _cut(event: ContextCut) -> str:
         parts.append(f"the text of {event.tool_results} tool result{'s' if event.tool_results > 1 else ''}")
     limit = f" (context limit {event.max_tokens:,} tokens)" if event.max_tokens else ""
     return f"left out: {' and '.join(parts)}{limit}"
+
+
+def _failed(run: ToolRun) -> str:
+    name, text = safe_line(run.call.name), _shortened(safe_line(run.outcome.text))
+    return text if text.startswith(f"{name} ") else f"{name} failed: {text}"
 
 
 def _called(run: ToolRun) -> str:
