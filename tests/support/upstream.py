@@ -14,6 +14,7 @@ import json
 import select
 import socket
 import struct
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -222,6 +223,11 @@ class Upstream:
         with self._lock:
             self._answers = list(answers)
 
+    def stop_listening(self) -> None:
+        """From here on new connections are refused."""
+        self._server.shutdown()
+        self._server.server_close()
+
     def __enter__(self) -> Upstream:
         self._thread.start()
         return self
@@ -230,8 +236,7 @@ class Upstream:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stopping.set()
-        self._server.shutdown()
-        self._server.server_close()
+        self.stop_listening()
         self._thread.join()
 
     def take(self, request: Request) -> Answer:
@@ -262,6 +267,10 @@ def _still_there(connection: socket.socket) -> bool:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):  # a client may leave whenever it likes
+            super().handle_error(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
         # A socket with a linger time of 0 sends RST when closed, but not after a shutdown, which sends FIN.
