@@ -2,35 +2,96 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import os
+import socket
+import sys
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from aivax_cli.cli.command import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aivax_cli.gateway.workspace import Workspace
 
 
 def serve(
     session: Session,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8765,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="How many processes serve.")] = 1,
+    drain_s: Annotated[
+        int, typer.Option(min=0, help="Seconds that answers under way have left when the server is ended.")
+    ] = 30,
+    allow_direct: Annotated[
+        bool, typer.Option("--allow-direct", help="Serve models, too: `@provider/name` as `model`.")
+    ] = False,
+    inherited: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Serve this workspace's gateways to any OpenAI client.
 
     `aivax serve`, then `OpenAI(base_url="http://127.0.0.1:8765/v1", api_key="none")`.
+    Changed files of the workspace are read while the server runs; with a fault in them, what was sound before
+    stays.
     """
-    import asyncio
-
     from aivax_cli.gateway.workspace import find_workspace
-    from aivax_cli.server.running import run_server
-    from aivax_cli.wiring.serving import open_backend
+    from aivax_cli.server.running import listen, url_of
+    from aivax_cli.server.workers import Workers
 
     workspace = find_workspace(session.directory)
+    if inherited is not None:
+        _serve_as_worker(workspace, inherited, drain_s, allow_direct=allow_direct)
+        return
+    workspace.providers()
+    listening = listen(host, port)
+    url = url_of(listening)
 
-    def ready(url: str) -> None:
-        names = [file.stem for file in workspace.gateway_files() if not file.stem.startswith("_")]
+    def ready() -> None:
+        names = [file.stem for file in workspace.gateway_files()]
         session.screen.note(f"serving {len(names)} gateways at {url}/v1; Ctrl-C ends")
         if names:
             body = f'{{"model": "{names[0]}", "prompt": "Hello"}}'
             session.screen.note(f"try: curl {url}/v1/chat/completions -d '{body}'")
 
-    asyncio.run(run_server(lambda: open_backend(workspace), host, port, on_ready=ready))
+    if workers == 1:
+        _serve(workspace, listening, drain_s, allow_direct=allow_direct, on_ready=ready)
+        return
+    command = [sys.executable, "-m", "aivax_cli", "--directory", str(session.directory), "serve"]
+    command += ["--drain-s", str(drain_s), *(["--allow-direct"] if allow_direct else [])]
+    Workers(command, workers, listening, drain_s).run(ready)
+
+
+def _serve_as_worker(workspace: Workspace, inherited: str, drain_s: int, *, allow_direct: bool) -> None:
+    number, *pipe = map(int, inherited.split(","))
+
+    def ready() -> None:
+        for each in pipe:
+            os.write(each, b"1")
+            os.close(each)
+
+    listening = socket.socket(fileno=number)
+    _serve(workspace, listening, drain_s, allow_direct=allow_direct, on_ready=ready)
+
+
+def _serve(
+    workspace: Workspace,
+    listening: socket.socket,
+    drain_s: int,
+    *,
+    allow_direct: bool,
+    on_ready: Callable[[], None],
+) -> None:
+    import asyncio
+
+    from aivax_cli.server.app import application
+    from aivax_cli.server.running import event_loop, run_server
+    from aivax_cli.wiring.serving import open_backend
+
+    async def main() -> None:
+        async with open_backend(workspace, allow_direct=allow_direct) as backend:
+            await run_server(application(backend, on_ready=on_ready), listening, drain_s=drain_s)
+
+    with asyncio.Runner(loop_factory=event_loop()) as runner:
+        runner.run(main())

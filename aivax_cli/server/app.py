@@ -1,74 +1,153 @@
-"""The routes."""
+"""The routes, and what every one of them has in common."""
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from aivax_cli.core.errors import AivaxError, unknown_name
-from aivax_cli.core.events import Event, Finished, TextDelta, TurnResult
-from aivax_cli.gateway.ids import new_id
-from aivax_cli.gateway.overrides import request_fields
-from aivax_cli.server import completions
-from aivax_cli.server.backend import Backend, GatewayInfo, Turns
-from aivax_cli.server.faults import RequestError, error_body, status_of
-from aivax_cli.server.requests import ChatRequest, chat_request, read_body
+from aivax_cli.server.asking import CLIENT_GONE
+from aivax_cli.server.backend import Backend, GatewayInfo
+from aivax_cli.server.chat import chat_completions
+from aivax_cli.server.faults import RequestError, error_body, headers_of, log_failure, status_of
+from aivax_cli.server.metrics import CONTENT_TYPE, Metrics
+from aivax_cli.server.openapi import document
+from aivax_cli.server.streaming import ClientGoneError
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
+    from starlette.exceptions import HTTPException
+    from starlette.middleware import Middleware
     from starlette.requests import Request
     from starlette.responses import Response
+    from starlette.routing import BaseRoute
 
-MOST_BYTES = 32 * 1024 * 1024
-"""The longest body that is read: images are sent in it."""
-_LOG = logging.getLogger("aivax.server")
-_COMPLETIONS = ("/v1/chat/completions", "/api/v1/chat/completions", "/api/v1/chat-completions")
+COMPLETIONS = ("/v1/chat/completions", "/api/v1/chat/completions", "/api/v1/chat-completions")
 
 
-def application(backend: Callable[[], AbstractAsyncContextManager[Backend]]) -> Starlette:
-    """The server over a backend that is opened at its start and closed at its end."""
-    from starlette.applications import Starlette
-    from starlette.responses import JSONResponse
+def routes() -> list[BaseRoute]:
+    """Every route of the server."""
     from starlette.routing import Route
+
+    return [
+        *(Route(path, chat_completions, methods=["POST"]) for path in COMPLETIONS),
+        Route("/v1/models", list_models),
+        Route("/api/v1/models", list_models),
+        Route("/v1/models/{name:path}", one_model),
+        Route("/api/v1/models/{name:path}", one_model),
+        Route("/healthz", healthy),
+        Route("/readyz", ready),
+        Route("/metrics", metrics),
+        Route("/openapi.json", openapi),
+    ]
+
+
+def application(
+    backend: Backend,
+    *,
+    on_ready: Callable[[], None] = lambda: None,
+    more_routes: Sequence[BaseRoute] = (),
+    middleware: Sequence[Middleware] = (),
+) -> Starlette:
+    """The server over a backend.
+
+    `on_ready` is told when everything is loaded. The backend stands in `app.state.backend`.
+    """
+    from starlette.applications import Starlette
+    from starlette.exceptions import HTTPException
+    from starlette.requests import ClientDisconnect
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with backend() as opened:
-            app.state.backend = opened
+        loading = asyncio.create_task(_load(app, backend, on_ready))
+        try:
             yield
+        finally:
+            loading.cancel()
 
-    async def failed(request: Request, error: Exception) -> Response:
-        del request
-        if status_of(error) == 500:
-            _LOG.error("unexpected %s", type(error).__name__, exc_info=error)
-        headers = {}
-        if isinstance(error, RequestError) and error.retry_after_s is not None:
-            headers["retry-after"] = str(max(1, round(error.retry_after_s)))
-        return JSONResponse(error_body(error), status_of(error), headers=headers)
-
-    routes = [Route(path, complete, methods=["POST"]) for path in _COMPLETIONS]
-    routes += [
-        Route("/v1/models", list_models),
-        Route("/v1/models/{name:path}", one_model),
-        Route("/healthz", healthy),
-        Route("/readyz", healthy),
-    ]
-    return Starlette(
-        routes=routes,
+    handlers: dict[Any, Any] = {
+        AivaxError: failed,
+        ClientGoneError: gone,
+        ClientDisconnect: gone,
+        HTTPException: refused,
+        Exception: failed,
+    }
+    app = Starlette(
+        routes=[*more_routes, *routes()],
         lifespan=lifespan,
-        exception_handlers={AivaxError: failed, Exception: failed},
+        exception_handlers=handlers,
+        middleware=middleware,
     )
+    app.state.backend = backend
+    app.state.metrics = Metrics()
+    app.state.ready = False
+    return app
+
+
+async def _load(app: Starlette, backend: Backend, on_ready: Callable[[], None]) -> None:
+    await backend.load()
+    app.state.ready = True
+    on_ready()
+
+
+async def failed(request: Request, error: Exception) -> Response:
+    """An error in OpenAI's shape."""
+    from starlette.responses import JSONResponse
+
+    del request
+    log_failure(error)
+    return JSONResponse(error_body(error), status_of(error), headers=headers_of(error))
+
+
+async def refused(request: Request, error: HTTPException) -> Response:
+    """What the web server itself refuses: 404 for a path, 405 for a method."""
+    from starlette.responses import JSONResponse
+
+    said = {404: f"no such path: {request.url.path}", 405: f"{request.method} is not possible here"}
+    wrong = RequestError(said.get(error.status_code, str(error.detail)), error.status_code)
+    return JSONResponse(error_body(wrong), error.status_code, headers=dict(error.headers or {}))
+
+
+async def gone(request: Request, error: Exception) -> Response:
+    """Nobody reads this."""
+    from starlette.responses import Response
+
+    del request, error
+    return Response(status_code=CLIENT_GONE)
 
 
 async def healthy(request: Request) -> Response:
-    """The server is there; it is ready as soon as it answers."""
+    """The server is there."""
     from starlette.responses import PlainTextResponse
 
     del request
     return PlainTextResponse("ok\n")
+
+
+async def ready(request: Request) -> Response:
+    """Whether everything is loaded; 503 until then."""
+    from starlette.responses import PlainTextResponse
+
+    if request.app.state.ready:
+        return PlainTextResponse("ready\n")
+    return PlainTextResponse("loading\n", 503)
+
+
+async def metrics(request: Request) -> Response:
+    """See `metrics.Metrics`."""
+    from starlette.responses import Response
+
+    return Response(request.app.state.metrics.text(), media_type=CONTENT_TYPE)
+
+
+async def openapi(request: Request) -> Response:
+    """The OpenAPI document."""
+    from starlette.responses import JSONResponse
+
+    del request
+    return JSONResponse(document())
 
 
 async def list_models(request: Request) -> Response:
@@ -76,7 +155,7 @@ async def list_models(request: Request) -> Response:
     from starlette.responses import JSONResponse
 
     backend: Backend = request.app.state.backend
-    return JSONResponse({"object": "list", "data": [_model(info) for info in backend.gateways()]})
+    return JSONResponse({"object": "list", "data": [model_object(info) for info in backend.gateways()]})
 
 
 async def one_model(request: Request) -> Response:
@@ -87,124 +166,12 @@ async def one_model(request: Request) -> Response:
     name = request.path_params["name"]
     for info in backend.gateways():
         if name in (info.name, info.slug, info.id):
-            return JSONResponse(_model(info))
+            return JSONResponse(model_object(info))
     raise unknown_name("gateway", name, [info.name for info in backend.gateways()], otherwise="")
 
 
-async def complete(request: Request) -> Response:
-    """A chat completion, whole or streamed."""
-    from starlette.responses import JSONResponse, StreamingResponse
-
-    asked = chat_request(read_body(await body_of(request)))
-    backend: Backend = request.app.state.backend
-    turns = backend.open(asked.model, request_fields(asked.body), ())
-    request_id, created = f"chatcmpl-{new_id()}", int(time.time())
-    if not asked.stream:
-        result = await _whole(turns, asked)
-        headers = _headers(result)
-        return JSONResponse(completions.completion(result, request_id, created), headers=headers)
-    stream = _Stream(asked, request_id, created)
-    events = turns.turn(asked.conversation)
-    # The first piece is awaited here, so that whatever fails before it still gets its own status.
-    first = await stream.first(events)
-    return StreamingResponse(
-        stream.rest(first, events),
-        media_type="text/event-stream",
-        headers={"cache-control": "no-cache", "x-accel-buffering": "no"},
-    )
-
-
-async def body_of(request: Request) -> bytes:
-    """The request's body. Raises RequestError when it is longer than `MOST_BYTES`."""
-    data = bytearray()
-    async for piece in request.stream():
-        data += piece
-        if len(data) > MOST_BYTES:
-            raise RequestError(f"the body is longer than {MOST_BYTES:,} bytes", 413)
-    return bytes(data)
-
-
-class _Stream:
-    """One streamed answer."""
-
-    def __init__(self, asked: ChatRequest, request_id: str, created: int) -> None:
-        self._asked = asked
-        self._id = request_id
-        self._created = created
-        self._model = asked.model
-        self._result: TurnResult | None = None
-
-    async def first(self, events: AsyncGenerator[Event, None]) -> bytes:
-        """The role and the first words. Raises what the turn raises."""
-        try:
-            async for each in events:
-                if isinstance(each, TextDelta):
-                    return self._role() + self._text(each.text)
-                if isinstance(each, Finished):
-                    self._result = each.result
-        except BaseException:
-            await events.aclose()
-            raise
-        return self._role()
-
-    async def rest(self, first: bytes, events: AsyncGenerator[Event, None]) -> AsyncIterator[bytes]:
-        """Everything, with the end marker. An answer that breaks off ends with an error event."""
-        try:
-            yield first
-            async for each in events:
-                if isinstance(each, TextDelta):
-                    yield self._text(each.text)
-                elif isinstance(each, Finished):
-                    self._result = each.result
-            yield self._end()
-        except AivaxError as error:
-            yield completions.event(error_body(error))
-        finally:
-            await events.aclose()
-        yield completions.end_marker(hosted=self._asked.hosted_dialect)
-
-    def _role(self) -> bytes:
-        return self._chunk({"role": "assistant", "content": ""})
-
-    def _text(self, text: str) -> bytes:
-        return self._chunk({"content": text})
-
-    def _chunk(self, delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
-        return completions.event(
-            completions.chunk(self._id, self._created, self._model, delta, finish_reason)
-        )
-
-    def _end(self) -> bytes:
-        result = self._result
-        if result is None or result.incomplete:
-            why = result.incomplete if result else "the turn did not end"
-            return completions.event(error_body(RequestError(f"the answer is incomplete: {why}", 502)))
-        self._model = result.model
-        last = self._chunk({}, result.finish_reason or "stop")
-        if self._asked.include_usage:
-            last += completions.event(completions.usage_chunk(result, self._id, self._created))
-        return last
-
-
-async def _whole(turns: Turns, asked: ChatRequest) -> TurnResult:
-    from contextlib import aclosing
-
-    result: TurnResult | None = None
-    async with aclosing(turns.turn(asked.conversation)) as events:
-        async for each in events:
-            if isinstance(each, Finished):
-                result = each.result
-    if result is None or result.incomplete:
-        why = result.incomplete if result else "the turn did not end"
-        raise RequestError(f"the answer is incomplete: {why}", 502)
-    return result
-
-
-def _headers(result: TurnResult) -> dict[str, str]:
-    return {"x-model-routed-complexity": result.routed} if result.routed else {}
-
-
-def _model(info: GatewayInfo) -> dict[str, object]:
+def model_object(info: GatewayInfo) -> dict[str, object]:
+    """A gateway as a model of OpenAI's."""
     return {
         "id": info.name,
         "object": "model",

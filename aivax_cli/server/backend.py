@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from aivax_cli.core.events import Event
-from aivax_cli.core.types import Charge, Conversation, ToolSpec
+from aivax_cli.core.types import Charge, Conversation
+
+if TYPE_CHECKING:
+    from aivax_cli.server.requests import ChatRequest
+    from aivax_cli.usage.answers import Claim
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,16 @@ class GatewayInfo:
 class Turns(Protocol):
     """One gateway with the settings of one request."""
 
+    @property
+    def name(self) -> str:
+        """The gateway's name."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """Who is asked first, as users write it: `@openai/gpt-5-mini`."""
+        ...
+
     def turn(self, conversation: Conversation) -> AsyncGenerator[Event, None]:
         """The events of a turn."""
         ...
@@ -34,16 +48,33 @@ class Turns(Protocol):
         ...
 
 
+class Answers(Protocol):
+    """Answers by their idempotency key; see `usage.answers.KeptAnswers`."""
+
+    def claim(self, owner: str, key: str, body: bytes) -> Claim: ...
+
+    def keep(self, owner: str, key: str, answer: str) -> None: ...
+
+    def release(self, owner: str, key: str) -> None: ...
+
+
 class Backend(Protocol):
     """The gateways of a workspace, always the last sound state of their files."""
+
+    @property
+    def answers(self) -> Answers: ...
 
     def gateways(self) -> Sequence[GatewayInfo]:
         """Every sound gateway, by name."""
         ...
 
-    def open(self, reference: str, fields: Mapping[str, object], tools: Sequence[ToolSpec]) -> Turns:
-        """A gateway by name, id or slug, with fields changed as a request asks.
+    def open(self, asked: ChatRequest) -> Turns:
+        """The gateway that is asked, by name, id or slug, with its fields changed as the request wants it.
 
         Raises NotFoundError with the nearest name, UsageError for a field that cannot be changed.
         """
+        ...
+
+    async def load(self) -> None:
+        """Loads what the gateways search with: embedder and indexes."""
         ...

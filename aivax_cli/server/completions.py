@@ -6,73 +6,131 @@ The shape is OpenAI's, with the hosted service's `generation_context`, and `cita
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from aivax_cli.core.events import TurnResult
-from aivax_cli.core.types import Charge, Passage, Purpose, TokenUsage, ToolRun
+from aivax_cli.core.types import Charge, Passage, Purpose, TokenUsage, ToolCall, ToolRun
+from aivax_cli.server.faults import RequestError
 
 _ANSWERS = (Purpose.ANSWER, Purpose.STRUCTURED)
+_TEXT = "\0"
 
 
-def completion(result: TurnResult, request_id: str, created: int) -> dict[str, object]:
-    """The whole answer. `created` is in seconds since 1970."""
+def finish_reason(result: TurnResult) -> str:
+    """Why the answer ended, as the endpoint says. Raises RequestError (502) for an answer that is not whole:
+    no reason is made up."""
+    if result.tool_calls:
+        return "tool_calls"
+    if result.incomplete:
+        raise RequestError(f"the answer is incomplete: {result.incomplete}", 502, code="incomplete")
+    if not result.finish_reason:
+        raise RequestError("the model ended its answer without a finish reason", 502, code="incomplete")
+    return result.finish_reason
+
+
+def completion(result: TurnResult, request_id: str, created: int) -> dict[str, Any]:
+    """The whole answer. `created` is in seconds since 1970. Raises what `finish_reason` raises."""
+    reason = finish_reason(result)
     message: dict[str, object] = {
         "role": "assistant",
-        "content": result.text,
+        "content": result.text or (None if result.tool_calls else ""),
         "refusal": None,
         "annotations": [],
-        "tool_calls": [],
+        "tool_calls": [call_object(call) for call in result.tool_calls],
     }
-    choice = {
-        "index": 0,
-        "message": message,
-        "logprobs": None,
-        "finish_reason": result.finish_reason or "stop",
-    }
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason}
     return {
         "id": request_id,
         "object": "chat.completion",
         "created": created,
-        "model": result.model,
+        "model": result.target or result.model,
         "choices": [choice],
-        "usage": usage_object(result.charges),
-        "service_tier": "default",
-        "generation_context": context_object(result.charges, result.tools),
-        "citations": [citation(passage) for passage in result.passages],
+        **_account(result),
     }
 
 
-def chunk(
-    request_id: str,
-    created: int,
-    model: str,
-    delta: Mapping[str, object],
-    finish_reason: str | None = None,
-) -> dict[str, object]:
-    """One chunk of a stream."""
-    choice = {"index": 0, "delta": dict(delta), "logprobs": None, "finish_reason": finish_reason}
-    return {
-        "id": request_id,
-        "object": "chat.completion.chunk",
-        "created": created,
-        "model": model,
-        "choices": [choice],
-        "usage": None,
-    }
+@dataclass(frozen=True, slots=True)
+class Chunks:
+    """The chunks of one stream. `hosted` is the dialect of the hosted service, whose last chunk has the
+    usage and which ends with `[END]`."""
+
+    request_id: str
+    created: int
+    model: str
+    include_usage: bool = False
+    hosted: bool = False
+
+    def begin(self) -> bytes:
+        """The chunk with the role."""
+        return self._chunk({"role": "assistant", "content": ""})
+
+    def frame(self) -> tuple[bytes, bytes]:
+        """What stands before and after the JSON of a piece of text: most chunks differ in it alone."""
+        before, _, after = self._chunk({"content": _TEXT}).partition(json.dumps(_TEXT).encode())
+        return before, after
+
+    def end(self, result: TurnResult) -> Iterator[bytes]:
+        """The calls for the client, the finish reason, the usage, the end marker.
+
+        Raises what `finish_reason` raises.
+        """
+        reason = finish_reason(result)
+        if result.tool_calls:
+            calls = [{"index": n, **call_object(call)} for n, call in enumerate(result.tool_calls)]
+            yield self._chunk({"tool_calls": calls})
+        account = _account(result)
+        if self.hosted:
+            yield self._chunk({}, reason, account)
+            yield b"data: [END]\n\n"
+            return
+        yield self._chunk({}, reason)
+        if self.include_usage:
+            yield event({**self._head(), "choices": [], **account})
+        yield b"data: [DONE]\n\n"
+
+    def replay(self, answer: Mapping[str, Any]) -> Iterator[bytes]:
+        """The stream of an answer that `completion` made."""
+        choice = answer["choices"][0]
+        message = choice["message"]
+        yield self.begin()
+        if message["content"]:
+            yield self._chunk({"content": message["content"]})
+        if message["tool_calls"]:
+            calls = [{"index": n, **call} for n, call in enumerate(message["tool_calls"])]
+            yield self._chunk({"tool_calls": calls})
+        names = ("usage", "service_tier", "generation_context", "citations")
+        account = {name: answer[name] for name in names}
+        yield self._chunk({}, choice["finish_reason"], account if self.hosted else None)
+        if self.include_usage and not self.hosted:
+            yield event({**self._head(), "choices": [], **account})
+        yield b"data: [END]\n\n" if self.hosted else b"data: [DONE]\n\n"
+
+    def _head(self) -> dict[str, object]:
+        return {
+            "id": self.request_id,
+            "object": "chat.completion.chunk",
+            "created": self.created,
+            "model": self.model,
+        }
+
+    def _chunk(
+        self,
+        delta: Mapping[str, object],
+        reason: str | None = None,
+        account: Mapping[str, object] | None = None,
+    ) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
+        return event({**self._head(), "choices": [choice], **(account or {"usage": None})})
 
 
-def usage_chunk(result: TurnResult, request_id: str, created: int) -> dict[str, object]:
-    """The chunk after the last word, with what the turn took."""
+def call_object(call: ToolCall) -> dict[str, object]:
+    """A call that the client is to carry out."""
     return {
-        "id": request_id,
-        "object": "chat.completion.chunk",
-        "created": created,
-        "model": result.model,
-        "choices": [],
-        "usage": usage_object(result.charges),
-        "service_tier": "default",
-        "generation_context": context_object(result.charges, result.tools),
-        "citations": [citation(passage) for passage in result.passages],
+        "id": call.id,
+        "type": "function",
+        "function": {"name": call.name, "arguments": call.arguments},
     }
 
 
@@ -129,12 +187,21 @@ def citation(passage: Passage) -> dict[str, object]:
 
 def event(value: Mapping[str, object]) -> bytes:
     """A server-sent event."""
-    return b"data: " + json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
+    return b"data: " + encoded(value) + b"\n\n"
 
 
-def end_marker(*, hosted: bool) -> bytes:
-    """What ends a stream."""
-    return b"data: [END]\n\n" if hosted else b"data: [DONE]\n\n"
+def encoded(value: object) -> bytes:
+    """JSON in UTF-8; half surrogate pairs, which no UTF-8 can hold, become `?`."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def _account(result: TurnResult) -> dict[str, object]:
+    return {
+        "usage": usage_object(result.charges),
+        "service_tier": "default",
+        "generation_context": context_object(result.charges, result.tools),
+        "citations": [citation(passage) for passage in result.passages],
+    }
 
 
 def _sum(charges: Sequence[Charge], suffix: str) -> int:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aivax_cli.core.types import Conversation, Image, Message, ToolCall
 from aivax_cli.server.faults import RequestError
 
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+MOST_BYTES = 32 * 1024 * 1024
+"""The longest body that is read: images are sent in it."""
+LONGEST_WAIT_S = 60
+"""Seconds for a body to come."""
 _ROLES = {
     "system": "system",
     "developer": "system",
@@ -18,6 +26,9 @@ _ROLES = {
     "tool": "tool",
 }
 _LONGEST_KEY = 128
+_WITH_TOOLS = ("tool_choice", "parallel_tool_calls")
+_MOST_METADATA, _LONGEST_METADATA_KEY, _LONGEST_METADATA = 16, 64, 512
+"""OpenAI's own limits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +44,29 @@ class ChatRequest:
     idempotency_key: str | None = None
     hosted_dialect: bool = False
     """Whether a stream ends with `[END]`, as the hosted service's does."""
+    tool_parameters: Mapping[str, Any] = field(default_factory=dict)
+    """What goes with the client's own tools: `tool_choice`, `parallel_tool_calls`."""
+
+
+async def body_of(request: Request) -> bytes:
+    """The request's body. Raises RequestError when it is longer than `MOST_BYTES`, or does not come."""
+    said = request.headers.get("content-length", "")
+    if said.isascii() and said.isdigit() and int(said[:20]) > MOST_BYTES:
+        raise _too_long()
+    data = bytearray()
+    try:
+        async with asyncio.timeout(LONGEST_WAIT_S):
+            async for piece in request.stream():
+                data += piece
+                if len(data) > MOST_BYTES:
+                    raise _too_long()
+    except TimeoutError as error:
+        raise RequestError(f"the body did not come within {LONGEST_WAIT_S} s", 408) from error
+    return bytes(data)
+
+
+def _too_long() -> RequestError:
+    return RequestError(f"the body is longer than {MOST_BYTES:,} bytes", 413)
 
 
 def read_body(data: bytes) -> dict[str, Any]:
@@ -40,7 +74,7 @@ def read_body(data: bytes) -> dict[str, Any]:
     try:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise RequestError(f"the body is not JSON ({error})") from error
+        raise RequestError("the body is not JSON") from error
     if not isinstance(value, dict):
         raise RequestError("the body must be a JSON object")
     return value
@@ -50,7 +84,11 @@ def chat_request(body: Mapping[str, Any]) -> ChatRequest:
     """Reads a chat completion's body. Raises RequestError that names the field."""
     model = body.get("model")
     if not isinstance(model, str) or not model.strip():
-        raise RequestError("model must name a gateway")
+        raise RequestError("model must name a gateway", param="model")
+    if body.get("n") not in (None, 1):
+        raise RequestError("n must be 1: a gateway gives one answer", param="n")
+    if not isinstance(body.get("stream", False), bool | None):
+        raise RequestError("stream must be true or false", param="stream")
     options = body.get("stream_options")
     include_usage = isinstance(options, Mapping) and options.get("include_usage") is True
     return ChatRequest(
@@ -62,6 +100,7 @@ def chat_request(body: Mapping[str, Any]) -> ChatRequest:
         metadata=_metadata(body.get("metadata")),
         idempotency_key=_idempotency_key(body.get("idempotency_key")),
         hosted_dialect=body.get("dialect") == "hosted",
+        tool_parameters={name: body[name] for name in _WITH_TOOLS if body.get(name) is not None},
     )
 
 
@@ -131,7 +170,16 @@ def _metadata(value: object) -> dict[str, str]:
     if value is None:
         return {}
     if not isinstance(value, dict) or not all(isinstance(each, str) for each in (*value, *value.values())):
-        raise RequestError("metadata must be an object of texts")
+        raise RequestError("metadata must be an object of texts", param="metadata")
+    fits = all(
+        len(key) <= _LONGEST_METADATA_KEY and len(text) <= _LONGEST_METADATA for key, text in value.items()
+    )
+    if len(value) > _MOST_METADATA or not fits:
+        raise RequestError(
+            f"metadata may have {_MOST_METADATA} entries, keys of {_LONGEST_METADATA_KEY} characters and texts of"
+            f" {_LONGEST_METADATA}",
+            param="metadata",
+        )
     return value
 
 

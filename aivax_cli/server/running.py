@@ -2,50 +2,62 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import signal
 import socket
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import TYPE_CHECKING
 
 from aivax_cli.core.errors import AivaxError
-from aivax_cli.server.app import application
-from aivax_cli.server.backend import Backend
 
-_DRAIN_S = 10
-"""Seconds that streams under way have left when the server is told to end."""
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+_BACKLOG = 2048
 
 
-async def run_server(
-    backend: Callable[[], AbstractAsyncContextManager[Backend]],
-    host: str,
-    port: int,
-    *,
-    on_ready: Callable[[str], None],
-) -> None:
-    """Serves until SIGTERM or Ctrl-C. Raises AivaxError when the address is taken."""
+async def run_server(app: Starlette, listening: socket.socket, *, drain_s: int) -> None:
+    """Serves until SIGTERM or Ctrl-C; answers under way have `drain_s` seconds left then."""
     import uvicorn
 
-    listening = _listen(host, port)
-    address = listening.getsockname()
-    shown = f"[{address[0]}]" if ":" in address[0] else address[0]
+    class Server(uvicorn.Server):
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            # uvicorn's own raises the signal once more at the end, and the process would die of it.
+            def told(number: int, frame: FrameType | None) -> None:
+                self.handle_exit(number, frame)
+
+            before = {each: signal.signal(each, told) for each in (signal.SIGINT, signal.SIGTERM)}
+            try:
+                yield
+            finally:
+                for each, handler in before.items():
+                    signal.signal(each, handler)
+
     config = uvicorn.Config(
-        application(backend),
+        app,
         log_config=None,
         access_log=False,
-        timeout_graceful_shutdown=_DRAIN_S,
+        timeout_graceful_shutdown=drain_s,
+        timeout_keep_alive=75,
         lifespan="on",
         server_header=False,
+        date_header=False,
     )
-
-    class Server(uvicorn.Server):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            if self.started:
-                on_ready(f"http://{shown}:{address[1]}")
-
     await Server(config).serve(sockets=[listening])
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def event_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """What makes the loop that is quickest here: uvloop's, where there is one."""
+    import uvicorn
+
+    return uvicorn.Config("", log_config=None).get_loop_factory()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens; port 0 takes a free one. Raises AivaxError when the address cannot be had."""
     try:
         family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind, proto)
@@ -56,5 +68,12 @@ def _listen(host: str, port: int) -> socket.socket:
         raise AivaxError(
             f"cannot listen on {host}:{port}: {reason.lower()}", fix="choose another: aivax serve --port 8766"
         ) from error
-    listening.listen(2048)
+    listening.listen(_BACKLOG)
+    listening.setblocking(False)
     return listening
+
+
+def url_of(listening: socket.socket) -> str:
+    """Where a socket is to be found."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -18,6 +18,8 @@ from aivax_cli.wiring.tools import ToolBoxes
 from aivax_cli.wiring.tracing import open_tracing, traced_embedders, traced_ports
 
 if TYPE_CHECKING:
+    import httpx
+
     from aivax_cli.assets.store import Progress
     from aivax_cli.core.events import Event
     from aivax_cli.core.ports import ChatModel, Ledger, ModelPool, PriceBook, Retriever, TokenCounter
@@ -64,6 +66,10 @@ class GatewayRuntime:
 
     gateway: LoadedGateway
     shared: OpenWorkspace
+    plan: TurnPlan | None = None
+    """What the gateway comes to, for who has it already; else it is found at every turn."""
+    on_turn: Callable[[str], None] | None = None
+    """Told a turn's id, under which its charges are kept, before it begins."""
     _meter: Meter | None = None
 
     @property
@@ -104,8 +110,8 @@ class GatewayRuntime:
     def changed(self, definition: Gateway) -> None:
         """Later turns use this definition. Raises UsageError or NotFoundError when its models are unknown."""
         gateway = self.gateway.with_definition(definition)
-        plan_turn(gateway, self.shared.workspace)
-        self.gateway = gateway
+        plan = plan_turn(gateway, self.shared.workspace)
+        self.gateway, self.plan = gateway, self.plan and plan
 
     def context_tokens(self, model: str) -> int | None:
         """The most that may be sent to the model that answered: the gateway's limit, else its window."""
@@ -142,18 +148,21 @@ class GatewayRuntime:
         return (await box.offers(), box.warnings()) if box else ((), ())
 
     def _plan(self) -> TurnPlan:
-        return plan_turn(self.gateway, self.shared.workspace)
+        return self.plan or plan_turn(self.gateway, self.shared.workspace)
 
     def _new_meter(self, trace: TurnTrace | None = None) -> Meter:
         from aivax_cli.gateway.ids import new_id
         from aivax_cli.usage.meter import Meter
 
+        turn_id = new_id()
+        if self.on_turn is not None:
+            self.on_turn(turn_id)
         return Meter(
             trace.chat(self.shared.chat) if trace else self.shared.chat,
             self.shared.prices,
             self.shared.counter,
             self.shared.ledger,
-            turn_id=new_id(),
+            turn_id=turn_id,
             gateway=self.gateway.definition.name,
             guard=self._guard(),
         )
@@ -193,11 +202,13 @@ async def open_workspace(
     on_download: Progress | None = None,
     approve: Approve | None = None,
     wrap: WrapEndpoint | None = None,
+    client: Callable[..., httpx.AsyncClient] | None = None,
 ) -> AsyncIterator[OpenWorkspace]:
     """A workspace ready for turns through any of its gateways. Everything it started ends with the block.
 
     Nothing is loaded or started before a turn needs it. `approve` asks a person about tools with `confirm`,
-    whose calls are refused without it. `wrap` is what `knowledge_base` takes.
+    whose calls are refused without it. `wrap` is what `knowledge_base` takes, `client` what `HttpChatModel`
+    does.
     """
     from aivax_cli.model.client import HttpChatModel
     from aivax_cli.model.tokens import TiktokenCounter
@@ -206,7 +217,7 @@ async def open_workspace(
     store = asset_store(environ, on_progress=on_download)
     async with AsyncExitStack() as stack:
         engine = stack.enter_context(local_engine(store, environ))
-        chat = await stack.enter_async_context(HttpChatModel(environ, local=engine))
+        chat = await stack.enter_async_context(HttpChatModel(environ, local=engine, client=client))
         tracing = open_tracing(environ)
         if tracing is not None:
             stack.callback(tracing.close)

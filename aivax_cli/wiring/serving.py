@@ -1,107 +1,340 @@
-"""A workspace behind the server: gateways are read again when a file changes, and kept while one is wrong."""
+"""A workspace behind the server: read once, watched, and swapped whole when its files change and are sound."""
 
 from __future__ import annotations
 
+import asyncio
+import json
 import logging
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
-from aivax_cli.wiring.gateways import open_workspace
+from aivax_cli.core.errors import AivaxError, NotFoundError, unknown_name
+from aivax_cli.gateway.workspace import LoadedGateway, Workspace
+from aivax_cli.wiring.gateways import GatewayRuntime, open_workspace
+from aivax_cli.wiring.plans import plan_turn
 
 if TYPE_CHECKING:
-    from aivax_cli.core.types import ToolSpec
-    from aivax_cli.gateway.workspace import LoadedGateway, Workspace
+    from pathlib import Path
+
+    from aivax_cli.core.types import Charge, Conversation
+    from aivax_cli.gateway.knowledge import Collection
+    from aivax_cli.gateway.providers import Provider
+    from aivax_cli.gateway.settings import WorkspaceSettings
     from aivax_cli.server.backend import GatewayInfo
-    from aivax_cli.wiring.gateways import GatewayRuntime, OpenWorkspace
+    from aivax_cli.server.requests import ChatRequest
+    from aivax_cli.steps.plan import TurnPlan
+    from aivax_cli.usage.answers import KeptAnswers
+    from aivax_cli.usage.ledger import SqliteLedger
+    from aivax_cli.wiring.gateways import OpenWorkspace
 
 _LOG = logging.getLogger("aivax.server")
+_LOOK_EVERY_S = 0.25
+_MOST_CHANGED = 256
+"""Gateways with a request's changes that are kept ready."""
+
+Stamps = tuple[tuple[str, int, int], ...]
 
 
 @asynccontextmanager
 async def open_backend(
-    workspace: Workspace, environ: Mapping[str, str] = os.environ
+    workspace: Workspace, environ: Mapping[str, str] = os.environ, *, allow_direct: bool = False
 ) -> AsyncIterator[WorkspaceBackend]:
-    """The workspace's gateways, open for any number of requests at once."""
-    async with open_workspace(workspace, environ=environ) as opened:
-        yield WorkspaceBackend(workspace, opened)
+    """The workspace's gateways, open for any number of requests at once.
+
+    `allow_direct`: `@provider/name` is a model, too. Raises DefinitionError when `aivax.yaml` is wrong.
+    """
+    from aivax_cli.model.aiohttp_transport import aiohttp_client
+    from aivax_cli.usage.answers import KeptAnswers
+    from aivax_cli.usage.ledger import LEDGER_FILE, SqliteLedger
+    from aivax_cli.usage.ledger_file import LedgerFile
+
+    async with open_workspace(workspace, environ=environ, client=aiohttp_client) as opened:
+        ledger = SqliteLedger(workspace.state_dir / LEDGER_FILE)
+        answers = KeptAnswers(LedgerFile(workspace.state_dir / LEDGER_FILE))
+        backend = WorkspaceBackend(workspace, opened, ledger, answers, allow_direct=allow_direct)
+        watching = asyncio.create_task(backend.watch())
+        try:
+            yield backend
+        finally:
+            watching.cancel()
+            ledger.close()
+            answers.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A gateway and what it comes to."""
+
+    loaded: LoadedGateway
+    plan: TurnPlan
+
+
+@dataclass(frozen=True, slots=True)
+class _Generation:
+    """The gateways as their files were at one moment. `changed` fills up as requests change them."""
+
+    opened: OpenWorkspace
+    by_name: Mapping[str, _Ready]
+    by_reference: Mapping[str, _Ready]
+    changed: dict[tuple[str, str], _Ready] = field(default_factory=dict)
+
+
+class _ReadOnce(Workspace):
+    """A workspace whose settings and collections are read once."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__(workspace.root, workspace.start)
+        object.__setattr__(self, "_kept", {})
+
+    def settings(self) -> WorkspaceSettings:
+        found: WorkspaceSettings = self._once("settings", lambda: Workspace.settings(self))
+        return found
+
+    def providers(self) -> dict[str, Provider]:
+        found: dict[str, Provider] = self._once("providers", lambda: Workspace.providers(self))
+        return found
+
+    def collection_definition(self, name: str) -> Collection:
+        found: Collection = self._once(
+            f"collection {name}", lambda: Workspace.collection_definition(self, name)
+        )
+        return found
+
+    def _once(self, what: str, read: Any) -> Any:
+        kept: dict[str, Any] = self._kept  # type: ignore[attr-defined]
+        if what not in kept:
+            kept[what] = read()
+        return kept[what]
 
 
 class WorkspaceBackend:
     """Implements `server.backend.Backend`."""
 
-    def __init__(self, workspace: Workspace, opened: OpenWorkspace) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        opened: OpenWorkspace,
+        ledger: SqliteLedger,
+        answers: KeptAnswers,
+        *,
+        allow_direct: bool = False,
+    ) -> None:
         self._workspace = workspace
-        self._opened = opened
-        self._gateways: dict[str, LoadedGateway] = {}
-        self._seen: tuple[tuple[str, int, int], ...] = ()
+        self._ledger = ledger
+        self._allow_direct = allow_direct
+        self.answers = answers
+        self._seen = _stamps(workspace, ())
+        _ReadOnce(workspace).providers()
+        self._now = _read(workspace, opened, {})
+        self._seen = _stamps(workspace, self._now.by_name.values())
+
+    @property
+    def workspace(self) -> Workspace:
+        """The workspace as it was last read."""
+        return self._now.opened.workspace
+
+    @property
+    def opened(self) -> OpenWorkspace:
+        """What the gateways share: connections, prices, the ledger, the collections."""
+        return self._now.opened
 
     def gateways(self) -> Sequence[GatewayInfo]:
         """See `server.backend.Backend.gateways`."""
         from aivax_cli.server.backend import GatewayInfo
 
-        return [
-            GatewayInfo(
-                name,
-                loaded.definition.slug,
-                loaded.definition.id,
-                loaded.definition.description,
-                _made(loaded),
-            )
-            for name, loaded in sorted(self._current().items())
-        ]
+        found = []
+        for name, ready in sorted(self._now.by_name.items()):
+            given = ready.loaded.definition
+            found.append(GatewayInfo(name, given.slug, given.id, given.description, _made(given.id)))
+        return found
 
-    def open(self, reference: str, fields: Mapping[str, object], tools: Sequence[ToolSpec]) -> GatewayRuntime:
+    def open(self, asked: ChatRequest) -> ServedGateway:
         """See `server.backend.Backend.open`."""
-        del tools
-        loaded = self._named(reference)
+        from aivax_cli.gateway.overrides import request_fields, request_tools
+
+        now = self._now
+        ready = self._found(asked.model)
+        fields = request_fields(asked.body)
         if fields:
-            loaded = loaded.with_request(fields)
-        return self._opened.gateway(loaded)
+            ready = _changed(now, asked.model, ready, fields)
+        plan = ready.plan
+        tools = request_tools(ready.loaded.definition, asked.body)
+        if tools:
+            plan = replace(plan, client_tools=tools, client_parameters=asked.tool_parameters)
+        on_turn = (lambda turn_id: self._note(turn_id, asked.metadata)) if asked.metadata else None
+        return ServedGateway(GatewayRuntime(ready.loaded, now.opened, plan, on_turn), plan)
 
-    def _named(self, reference: str) -> LoadedGateway:
-        from aivax_cli.core.errors import unknown_name
+    def loaded(self, name: str) -> LoadedGateway:
+        """The definition of a gateway by name, id or slug. Raises NotFoundError."""
+        return self._found(name).loaded
 
-        current = self._current()
-        for name, loaded in current.items():
-            if reference in (name, loaded.definition.slug, loaded.definition.id):
-                return loaded
-        raise unknown_name("gateway", reference, current, otherwise="the workspace has none")
+    async def load(self) -> None:
+        """See `server.backend.Backend.load`. A collection that cannot be searched is told, and no hindrance."""
+        from aivax_cli.core.types import RetrievalLimits
 
-    def _current(self) -> dict[str, LoadedGateway]:
-        """The gateways as their files are; a file with faults leaves its gateway as it was, and is told."""
-        seen = self._stamps()
-        if seen != self._seen:
-            self._seen = seen
-            self._gateways = self._read()
-        return self._gateways
-
-    def _stamps(self) -> tuple[tuple[str, int, int], ...]:
-        folders = (self._workspace.root / "gateways", self._workspace.root / "collections")
-        files = [file for folder in folders if folder.is_dir() for file in folder.iterdir() if file.is_file()]
-        files += [file for file in (self._workspace.settings_file,) if file.exists()]
-        stats = ((str(file), file.stat()) for file in sorted(files))
-        return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
-
-    def _read(self) -> dict[str, LoadedGateway]:
-        from aivax_cli.core.errors import AivaxError
-
-        kept: dict[str, LoadedGateway] = {}
-        before = {loaded.file: loaded for loaded in self._gateways.values()}
-        for file in self._workspace.gateway_files():
+        now = self._now
+        names: dict[str, None] = {}
+        for ready in now.by_name.values():
+            knowledge = ready.loaded.definition.knowledge
+            names |= dict.fromkeys(knowledge.collections if knowledge else ())
+        for name in names:
             try:
-                loaded = self._workspace.load(file.stem)
+                if not isinstance(now.opened.workspace.collection_definition(name).embedder, str):
+                    continue  # an endpoint's embedder has nothing to load, and would cost
+                await asyncio.to_thread(now.opened.base.search, [name], ["ready"], RetrievalLimits())
             except AivaxError as error:
-                if file not in before:
-                    _LOG.warning("%s is left out: %s", file.name, error)
-                    continue
-                _LOG.warning("%s stays as it was: %s", file.name, error)
-                loaded = before[file]
-            kept[loaded.definition.name] = loaded
-        return kept
+                _LOG.warning("collection %s cannot be searched: %s", name, error)
+
+    async def watch(self) -> None:
+        """Looks for changed files until it is cancelled. Files are read in a thread; requests read none."""
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            try:
+                await asyncio.to_thread(self._look)
+            except OSError as error:
+                _LOG.warning("the workspace's files cannot be read: %s", error.strerror or error)
+
+    def _look(self) -> None:
+        before = self._now
+        seen = _stamps(self._workspace, before.by_name.values())
+        if seen == self._seen:
+            return
+        self._seen = seen
+        try:
+            self._now = _read(self._workspace, before.opened, before.by_name)
+        except AivaxError as error:
+            _LOG.warning("everything stays as it was: %s", error)
+            return
+        self._seen = _stamps(self._workspace, self._now.by_name.values())
+        _LOG.info("read %d gateways again", len(self._now.by_name))
+
+    def _note(self, turn_id: str, metadata: Mapping[str, str]) -> None:
+        try:
+            self._ledger.note(turn_id, metadata)
+        except AivaxError as error:
+            _LOG.warning("metadata is not in the ledger: %s", error)
+
+    def _found(self, reference: str) -> _Ready:
+        now = self._now
+        ready = now.by_reference.get(reference)
+        if ready is not None:
+            return ready
+        if not reference.startswith("@"):
+            raise unknown_name("gateway", reference, now.by_name, otherwise="the workspace has none")
+        if not self._allow_direct:
+            raise NotFoundError(f"no gateway named '{reference}', and models are not called directly here")
+        kept = now.changed.get((reference, ""))
+        return kept or _kept(now, (reference, ""), _direct(now.opened.workspace, reference))
 
 
-def _made(loaded: LoadedGateway) -> int:
-    """When the gateway's id was made: a UUIDv7 begins with the milliseconds since 1970."""
-    return int(loaded.definition.id.replace("-", "")[:12], 16) // 1000
+@dataclass(frozen=True, slots=True)
+class ServedGateway:
+    """Implements `server.backend.Turns`."""
+
+    runtime: GatewayRuntime
+    plan: TurnPlan
+
+    @property
+    def name(self) -> str:
+        """See `Turns.name`."""
+        return self.plan.gateway.name
+
+    @property
+    def model(self) -> str:
+        """See `Turns.model`."""
+        return self.plan.targets[0].label
+
+    @property
+    def charges(self) -> tuple[Charge, ...]:
+        """See `Turns.charges`."""
+        return self.runtime.charges
+
+    def turn(self, conversation: Conversation) -> Any:
+        """See `Turns.turn`."""
+        return self.runtime.turn(conversation)
+
+
+def _read(workspace: Workspace, opened: OpenWorkspace, before: Mapping[str, _Ready]) -> _Generation:
+    """A file with faults leaves its gateway as it was, and is told. Raises DefinitionError of `aivax.yaml`."""
+    fresh = _ReadOnce(workspace)
+    fresh.providers()
+    known = {ready.loaded.file: ready for ready in before.values()}
+    by_name: dict[str, _Ready] = {}
+    for file in fresh.gateway_files():
+        try:
+            loaded = fresh.load(file.stem)
+            ready = _Ready(loaded, plan_turn(loaded, fresh))
+        except AivaxError as error:
+            if file not in known:
+                _LOG.warning("%s is left out: %s", file.name, error)
+                continue
+            _LOG.warning("%s stays as it was: %s", file.name, error)
+            ready = known[file]
+        name = ready.loaded.definition.name
+        if name in by_name:
+            _LOG.warning("%s is left out: %s has its name", file.name, by_name[name].loaded.file.name)
+            continue
+        by_name[name] = ready
+    by_reference = {
+        reference: ready
+        for ready in by_name.values()
+        for reference in (ready.loaded.definition.slug, ready.loaded.definition.id)
+    }
+    return _Generation(replace(opened, workspace=fresh), by_name, {**by_reference, **by_name})
+
+
+def _changed(now: _Generation, reference: str, ready: _Ready, fields: Mapping[str, object]) -> _Ready:
+    """The gateway with a request's fields. Raises UsageError, which names no file of the workspace."""
+    from aivax_cli.gateway.overrides import with_fields
+
+    key = (reference, json.dumps(fields, sort_keys=True))
+    if key in now.changed:
+        return now.changed[key]
+    loaded = ready.loaded.with_definition(with_fields(ready.loaded.definition, fields))
+    return _kept(now, key, _Ready(loaded, plan_turn(loaded, now.opened.workspace)))
+
+
+def _kept(now: _Generation, key: tuple[str, str], ready: _Ready) -> _Ready:
+    if len(now.changed) >= _MOST_CHANGED:
+        now.changed.pop(next(iter(now.changed)), None)
+    now.changed[key] = ready
+    return ready
+
+
+def _direct(workspace: Workspace, reference: str) -> _Ready:
+    """A gateway that is nothing but a model. Raises UsageError or NotFoundError."""
+    from aivax_cli.gateway.definition import Gateway
+    from aivax_cli.gateway.ids import new_id
+
+    definition = Gateway.model_validate({"id": new_id(), "name": "direct", "model": reference})
+    loaded = LoadedGateway(definition, workspace.gateways_dir / "direct.yaml", None)
+    return _Ready(loaded, plan_turn(loaded, workspace))
+
+
+def _stamps(workspace: Workspace, gateways: Any) -> Stamps:
+    """What tells that a file of the workspace has changed."""
+    files: set[Path] = {workspace.settings_file}
+    for folder in (workspace.gateways_dir, workspace.collections_dir):
+        if folder.is_dir():
+            files.update(folder.iterdir())
+    for ready in gateways:
+        loaded: LoadedGateway = ready.loaded
+        schema = loaded.definition.response_schema
+        named = (loaded.folder_of("response_schema") / schema,) if isinstance(schema, str) else ()
+        files.update((*loaded.bases, *named, *filter(None, (loaded.instructions_file,))))
+    found = []
+    for file in files:
+        try:
+            stat = file.stat()
+        except OSError:
+            continue
+        found.append((str(file), stat.st_mtime_ns, stat.st_size))
+    return tuple(sorted(found))
+
+
+def _made(identity: str) -> int:
+    """When a gateway's id was made: a UUIDv7 begins with the milliseconds since 1970."""
+    return int(identity.replace("-", "")[:12], 16) // 1000

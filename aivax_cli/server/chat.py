@@ -1,0 +1,100 @@
+"""`POST /v1/chat/completions`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from aivax_cli.core.events import FellBack, Finished, Routed, TextDelta, TurnResult
+from aivax_cli.core.types import Purpose
+from aivax_cli.gateway.ids import new_id
+from aivax_cli.server import completions
+from aivax_cli.server.asking import Asking, KeptAnswer
+from aivax_cli.server.completions import Chunks
+from aivax_cli.server.faults import RequestError, error_body
+from aivax_cli.server.requests import ChatRequest, body_of, chat_request, read_body
+from aivax_cli.server.streaming import EventStream
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+ROUTED = "x-model-routed-complexity"
+
+
+async def chat_completions(request: Request) -> Response | EventStream:
+    """A chat completion, whole or streamed."""
+    return await answer_chat(request, chat_request(read_body(await body_of(request))))
+
+
+async def answer_chat(request: Request, asked: ChatRequest) -> Response | EventStream:
+    """The response to a chat completion that is asked for."""
+    asking = Asking.begin(request, asked)
+    kept = await KeptAnswer.of(request, asked)
+    identity, created = f"chatcmpl-{new_id()}", int(time.time())
+    if asked.stream:
+        chunks = Chunks(identity, created, asking.turns.model, asked.include_usage, asked.hosted_dialect)
+        headers: dict[str, str] = {}
+        pieces = _replayed(chunks, kept.answer) if kept.answer else _streamed(asking, chunks, kept, headers)
+        return EventStream(request, pieces, lambda error: completions.event(error_body(error)), headers)
+    if kept.answer:
+        return _json(kept.answer, {})
+    try:
+        result = await asking.result()
+        answer = completions.completion(result, identity, created)
+        await kept.keep(answer)
+    except BaseException:
+        kept.release()
+        raise
+    return _json(answer, {ROUTED: result.routed} if result.routed else {})
+
+
+async def _streamed(
+    asking: Asking, chunks: Chunks, kept: KeptAnswer, headers: dict[str, str]
+) -> AsyncGenerator[bytes, None]:
+    """The events of the stream; the first one has the first words."""
+    before, after = chunks.frame()
+    begun = False
+    result: TurnResult | None = None
+    try:
+        async with aclosing(asking.events()) as events:
+            async for each in events:
+                if isinstance(each, TextDelta):
+                    text = before + completions.encoded(each.text) + after
+                    yield text if begun else chunks.begin() + text
+                    begun = True
+                elif isinstance(each, Routed):
+                    headers[ROUTED] = each.level
+                    chunks = replace(chunks, model=each.model)
+                    before, after = chunks.frame()
+                elif isinstance(each, FellBack) and each.purpose in (Purpose.ANSWER, Purpose.STRUCTURED):
+                    chunks = replace(chunks, model=each.next_model)
+                    before, after = chunks.frame()
+                elif isinstance(each, Finished):
+                    result = each.result
+        if result is None:
+            raise RequestError("the turn did not end", 502)
+        answer = completions.completion(result, chunks.request_id, chunks.created)
+        await kept.keep(answer)
+    except BaseException:
+        kept.release()
+        raise
+    if not begun:
+        yield chunks.begin()
+    for piece in chunks.end(result):
+        yield piece
+
+
+async def _replayed(chunks: Chunks, answer: dict[str, Any]) -> AsyncGenerator[bytes, None]:
+    same = replace(chunks, request_id=answer["id"], created=answer["created"], model=answer["model"])
+    for piece in same.replay(answer):
+        yield piece
+
+
+def _json(value: dict[str, Any], headers: dict[str, str]) -> Response:
+    from starlette.responses import Response
+
+    return Response(completions.encoded(value), media_type="application/json", headers=headers)
