@@ -176,8 +176,8 @@ def _metadata(value: object) -> dict[str, str]:
     )
     if len(value) > _MOST_METADATA or not fits:
         raise RequestError(
-            f"metadata may have {_MOST_METADATA} entries, keys of {_LONGEST_METADATA_KEY} characters and texts of"
-            f" {_LONGEST_METADATA}",
+            f"metadata may have {_MOST_METADATA} entries, with keys of {_LONGEST_METADATA_KEY} characters and"
+            f" texts of {_LONGEST_METADATA}",
             param="metadata",
         )
     return value

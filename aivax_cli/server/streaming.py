@@ -142,5 +142,5 @@ def _before_waiting(work: Awaitable[Value], do: Callable[[], Awaitable[None]]) -
             yield from do().__await__()
             yield waited_for
             resume = partial(steps.send, None)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - the work is told, whatever it is
             resume = partial(steps.throw, error)

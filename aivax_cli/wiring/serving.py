@@ -1,4 +1,4 @@
-"""A workspace behind the server: read once, watched, and swapped whole when its files change and are sound."""
+"""A workspace behind the server: read once, watched, and swapped whole when its files change."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ class WorkspaceBackend:
         return self._found(name).loaded
 
     async def load(self) -> None:
-        """See `server.backend.Backend.load`. A collection that cannot be searched is told, and no hindrance."""
+        """See `server.backend.Backend.load`. A collection that cannot be searched is told of."""
         from aivax_cli.core.types import RetrievalLimits
 
         now = self._now
@@ -258,7 +258,7 @@ class ServedGateway:
 
 
 def _read(workspace: Workspace, opened: OpenWorkspace, before: Mapping[str, _Ready]) -> _Generation:
-    """A file with faults leaves its gateway as it was, and is told. Raises DefinitionError of `aivax.yaml`."""
+    """A file with faults leaves its gateway as it was. Raises DefinitionError of `aivax.yaml`."""
     fresh = _ReadOnce(workspace)
     fresh.providers()
     known = {ready.loaded.file: ready for ready in before.values()}
