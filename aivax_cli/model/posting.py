@@ -55,14 +55,18 @@ class Post:
         import httpx
 
         place = failures.Place.of(self.target, self.url, key)
+        content, headers = wire.encode(self.body), _headers(key)
         attempt = 1
         while True:
             try:
+                body = bytearray()
                 try:
-                    response = client.post(self.url, content=wire.encode(self.body), headers=_headers(key))
+                    with client.stream("POST", self.url, content=content, headers=headers) as response:
+                        for piece in response.iter_bytes():
+                            self._add(body, piece, place)
                 except (httpx.RequestError, httpx.InvalidURL) as error:
                     raise self._unreachable(error, place, patience) from error
-                return self._read(response, place)
+                return self._read(response, body, place)
             except ModelError as error:
                 wait_s = patience.retry.wait_s(error, attempt)
                 if wait_s is None:
@@ -81,11 +85,14 @@ class Post:
         attempt = 1
         while True:
             try:
+                body = bytearray()
                 try:
-                    response = await client.post(self.url, content=content, headers=headers)
+                    async with client.stream("POST", self.url, content=content, headers=headers) as response:
+                        async for piece in response.aiter_bytes():
+                            self._add(body, piece, place)
                 except (httpx.RequestError, httpx.InvalidURL) as error:
                     raise self._unreachable(error, place, patience) from error
-                return self._read(response, place)
+                return self._read(response, body, place)
             except ModelError as error:
                 wait_s = patience.retry.wait_s(error, attempt)
                 if wait_s is None:
@@ -93,12 +100,16 @@ class Post:
                 await asyncio.sleep(wait_s)
             attempt += 1
 
-    def _read(self, response: httpx.Response, place: failures.Place) -> dict[str, Any]:
-        text = response.text
+    def _add(self, body: bytearray, piece: bytes, place: failures.Place) -> None:
+        """Raises ModelError as soon as there is too much, so that nobody fills the memory."""
+        body += piece
+        if len(body) > MAX_BYTES:
+            raise ModelError(f"{place.who} sent more than {MAX_BYTES // 1024**2} MiB for {self.wanted}")
+
+    def _read(self, response: httpx.Response, body: bytearray, place: failures.Place) -> dict[str, Any]:
+        text = body.decode("utf-8", "replace")
         if not 200 <= response.status_code < 300:
             raise failures.status_error(response.status_code, response.headers, text, place)
-        if len(text) > MAX_BYTES:
-            raise ModelError(f"{place.who} sent more than {MAX_BYTES // 1024**2} MiB for {self.wanted}")
         if text.lstrip()[:1] == "<":
             raise self.misread("a web page (HTML)", place)
         try:

@@ -9,10 +9,11 @@ import pytest
 from support.calling import QUICK, target
 from support.embedding_server import embeddings
 from support.knowledge import HashEmbedder
-from support.upstream import Upstream, html, json_answer, silence, status
+from support.upstream import Answer, Upstream, html, json_answer, silence, status
 
 from aivax_cli.core.errors import KeyMissingError, ModelError
 from aivax_cli.core.types import Prices
+from aivax_cli.model import posting
 from aivax_cli.model.embeddings import HttpEmbeddingEndpoint
 from aivax_cli.model.posting import Patience
 from aivax_cli.retrieval.embedding.remote import EmbeddingModel, RemoteEmbedder
@@ -136,6 +137,16 @@ def test_an_answer_that_is_none_is_refused(script, told):
     with Upstream(script) as upstream, pytest.raises(ModelError) as caught:
         embedder(upstream).embed_queries(["a", "b"])
     assert told in str(caught.value)
+
+
+def test_an_answer_without_end_is_given_up_while_it_comes(monkeypatch):
+    monkeypatch.setattr(posting, "MAX_BYTES", 1024**2)
+    endless = Answer((b" " * 65_536,) * 10_000)
+    with Upstream(endless) as upstream:
+        with pytest.raises(ModelError, match="sent more than 1 MiB for embeddings"):
+            embedder(upstream).embed_queries(["a"])
+        assert upstream.disconnected.wait(5)
+    assert len(upstream.requests) == 1
 
 
 def test_another_dimension_than_the_indexs_is_refused():
