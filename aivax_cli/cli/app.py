@@ -18,10 +18,13 @@ from aivax_cli.cli.doctor import doctor
 from aivax_cli.cli.gateways import gateways
 from aivax_cli.cli.ingest import ingest
 from aivax_cli.cli.init import init
+from aivax_cli.cli.log import log
+from aivax_cli.cli.mcp import mcp
 from aivax_cli.cli.models import models
 from aivax_cli.cli.schema import schema
 from aivax_cli.cli.search import search
 from aivax_cli.cli.serve import serve
+from aivax_cli.cli.server_keys import keys
 from aivax_cli.cli.tools import tools
 from aivax_cli.cli.usage import usage
 
@@ -69,8 +72,11 @@ command(app, "check")(check)
 command(app, "compare")(compare)
 command(app, "tools")(tools)
 command(app, "serve")(serve)
+app.add_typer(keys, name="keys")
+command(app, "mcp")(mcp)
 command(app, "schema")(schema)
 app.add_typer(models, name="models")
+app.add_typer(log, name="log")
 command(app, "usage")(usage)
 command(app, "doctor")(doctor)
 

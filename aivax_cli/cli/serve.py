@@ -37,8 +37,9 @@ def serve(
     stays.
     """
     from aivax_cli.gateway.workspace import find_workspace
-    from aivax_cli.server.running import listen, url_of
+    from aivax_cli.server.running import is_local, listen, url_of
     from aivax_cli.server.workers import Workers
+    from aivax_cli.wiring.keyed import require_keys
 
     workspace = find_workspace(session.directory)
     if inherited is not None:
@@ -46,6 +47,8 @@ def serve(
         return
     workspace.providers()
     listening = listen(host, port)
+    if not is_local(listening):
+        require_keys(workspace, host)
     url = url_of(listening)
 
     def ready() -> None:
@@ -85,13 +88,18 @@ def _serve(
 ) -> None:
     import asyncio
 
-    from aivax_cli.server.app import application
-    from aivax_cli.server.running import event_loop, run_server
+    from aivax_cli.server.running import event_loop, is_local, run_server
+    from aivax_cli.wiring.keyed import open_application
     from aivax_cli.wiring.serving import open_backend
 
+    local = is_local(listening)
+
     async def main() -> None:
-        async with open_backend(workspace, allow_direct=allow_direct) as backend:
-            await run_server(application(backend, on_ready=on_ready), listening, drain_s=drain_s)
+        async with (
+            open_backend(workspace, allow_direct=allow_direct) as backend,
+            open_application(backend, local=local, on_ready=on_ready) as app,
+        ):
+            await run_server(app, listening, drain_s=drain_s)
 
     with asyncio.Runner(loop_factory=event_loop()) as runner:
         runner.run(main())

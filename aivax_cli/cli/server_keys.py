@@ -82,7 +82,7 @@ def revoke(
 
 
 def _list(session: Session) -> None:
-    found = _file(session).keys()
+    found = _file(session).listed()
     if session.screen.json_output:
         session.screen.data([_object(key) for key in found])
     elif found:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aivax_cli.core.errors import AivaxError, unknown_name
 from aivax_cli.server.asking import CLIENT_GONE
-from aivax_cli.server.backend import Backend, GatewayInfo
+from aivax_cli.server.backend import Backend, GatewayInfo, backend_of
 from aivax_cli.server.chat import chat_completions
 from aivax_cli.server.faults import RequestError, error_body, headers_of, log_failure, status_of
 from aivax_cli.server.metrics import CONTENT_TYPE, Metrics
@@ -154,7 +154,7 @@ async def list_models(request: Request) -> Response:
     """The gateways, in the shape of OpenAI's models."""
     from starlette.responses import JSONResponse
 
-    backend: Backend = request.app.state.backend
+    backend = backend_of(request)
     return JSONResponse({"object": "list", "data": [model_object(info) for info in backend.gateways()]})
 
 
@@ -162,7 +162,7 @@ async def one_model(request: Request) -> Response:
     """A gateway by name, slug or id."""
     from starlette.responses import JSONResponse
 
-    backend: Backend = request.app.state.backend
+    backend = backend_of(request)
     name = request.path_params["name"]
     for info in backend.gateways():
         if name in (info.name, info.slug, info.id):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aivax_cli.core.events import Event, Finished, TurnResult
-from aivax_cli.server.backend import Answers, Backend, Turns
+from aivax_cli.server.backend import Answers, Turns, backend_of
 from aivax_cli.server.completions import encoded
 from aivax_cli.server.faults import RequestError, status_of
 from aivax_cli.server.metrics import Metrics
@@ -38,7 +38,7 @@ class Asking:
 
     @classmethod
     def begin(cls, request: Request, asked: ChatRequest) -> Asking:
-        backend: Backend = request.app.state.backend
+        backend = backend_of(request)
         metrics: Metrics = request.app.state.metrics
         try:
             return cls(request, asked, backend.open(asked), metrics)
@@ -98,7 +98,7 @@ class KeptAnswer:
     @classmethod
     async def of(cls, request: Request, asked: ChatRequest) -> KeptAnswer:
         """Raises RequestError (409) when the key is another request's, or this one is under way."""
-        backend: Backend = request.app.state.backend
+        backend = backend_of(request)
         owner = str(getattr(request.state, "owner", ""))
         kept = cls(backend.answers, owner, asked.idempotency_key)
         await kept._claim(asked)

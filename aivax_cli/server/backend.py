@@ -10,6 +10,8 @@ from aivax_cli.core.events import Event
 from aivax_cli.core.types import Charge, Conversation
 
 if TYPE_CHECKING:
+    from starlette.requests import Request
+
     from aivax_cli.server.requests import ChatRequest
     from aivax_cli.usage.answers import Claim
 
@@ -78,3 +80,10 @@ class Backend(Protocol):
     async def load(self) -> None:
         """Loads what the gateways search with: embedder and indexes."""
         ...
+
+
+def backend_of(request: Request) -> Backend:
+    """The workspace as whoever asks may see it; all of it where nothing stands between."""
+    visible = request.scope.get("state", {}).get("visible")
+    backend: Backend = request.app.state.backend if visible is None else visible.backend
+    return backend

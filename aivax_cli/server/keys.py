@@ -1,7 +1,7 @@
 """The keys of those who may use the server: in a file of their own, with nothing in it that opens anything.
 
 A key is `oky_`, eight digits that name it, and 256 random bits. Only its SHA-256 is kept: of so many random
-bits nobody finds a second text with the same hash by trying, which is what slow hashes are for with passwords.
+bits nobody finds one with a given hash by trying, against which the slow hashes of passwords are.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class KeyFile:
             )
         return key, text
 
-    def keys(self) -> tuple[ApiKey, ...]:
+    def listed(self) -> tuple[ApiKey, ...]:
         """Every key, the oldest first, revoked ones too."""
         with self._reading() as connection:
             if connection is None:
@@ -128,7 +128,7 @@ class KeyFile:
     def revoke(self, reference: str) -> ApiKey:
         """Ends a key that is named by its name, its id or its beginning. Raises NotFoundError."""
         wanted = reference.removeprefix(PREFIX).rstrip("….")[:_ID_DIGITS]
-        holding = [key for key in self.keys() if key.revoked is None]
+        holding = [key for key in self.listed() if key.revoked is None]
         found = [key for key in holding if reference == key.name or wanted == key.id]
         if not found:
             raise unknown_name(

@@ -3,48 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Final, Protocol
+from typing import Final
 
 from aivax_cli.core.errors import BudgetError
-from aivax_cli.core.types import Charge
 from aivax_cli.usage.guard import Day
 from aivax_cli.usage.ledger_file import LedgerFile
 from aivax_cli.usage.reservations import Reservations, Reserved
 
 KEY_METADATA: Final = "aivax.key"
 """The entry of a turn's metadata with the key's id: `aivax usage --metadata aivax.key=ab12cd34`."""
-
-
-class NotingLedger(Protocol):
-    """A ledger that keeps what is said of turns, too."""
-
-    def record(self, charges: Sequence[Charge], *, turn_id: str, gateway: str, model: str) -> None: ...
-
-    def note(self, turn_id: str, metadata: Mapping[str, str]) -> None: ...
-
-
-class KeyLedger:
-    """A ledger that notes with every turn whose key it was asked for with. Implements `Ledger`."""
-
-    def __init__(self, ledger: NotingLedger, key_id: str) -> None:
-        self._ledger = ledger
-        self._key_id = key_id
-        self._noted: set[str] = set()
-
-    def record(self, charges: Sequence[Charge], *, turn_id: str, gateway: str, model: str) -> None:
-        """Keeps charges. The key is noted first: no charge is kept without it."""
-        if turn_id not in self._noted:
-            self._ledger.note(turn_id, {KEY_METADATA: self._key_id})
-            self._noted.add(turn_id)
-        self._ledger.record(charges, turn_id=turn_id, gateway=gateway, model=model)
-
-    def note(self, turn_id: str, metadata: Mapping[str, str]) -> None:
-        """Keeps metadata. Nobody passes for another key by what they say themselves."""
-        self._ledger.note(turn_id, {**metadata, KEY_METADATA: self._key_id})
 
 
 def key_reservations(file: LedgerFile) -> Reservations:
