@@ -92,7 +92,9 @@ class EventStream:
         async with ended_when_gone(self._request), aclosing(self._pieces):
             try:
                 while True:
-                    self._outbox += await _before_waiting(anext(self._pieces), flush)
+                    # Not in one statement: the outbox of after the wait is another one than before.
+                    piece = await _before_waiting(anext(self._pieces), flush)
+                    self._outbox += piece
             except StopAsyncIteration:
                 pass
             except Exception as error:
