@@ -9,9 +9,11 @@ import typer
 
 from aivax_cli.cli.command import Session
 from aivax_cli.cli.tool_approval import APPROVE_TOOLS_HELP, approver
-from aivax_cli.core.errors import AivaxError
+from aivax_cli.core.errors import AivaxError, UsageError
+from aivax_cli.render.safe_text import safe_line
 
 if TYPE_CHECKING:
+    from aivax_cli.cli.chat_keeping import Earlier
     from aivax_cli.cli.chat_state import Chat
     from aivax_cli.gateway.workspace import LoadedGateway, Workspace
     from aivax_cli.tools.offers import Approve
@@ -23,6 +25,7 @@ _NEEDED_BY_A_TURN = (
     "aivax_cli.render.turn_view",
     "aivax_cli.render.markdown_stream",
     "aivax_cli.retrieval.search",
+    "aivax_cli.conversations.store",
 )
 
 
@@ -52,6 +55,15 @@ def chat(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the gateway for this chat."),
     ] = None,
+    go_on: Annotated[
+        bool, typer.Option("--continue", "-c", help="Go on with the latest conversation.")
+    ] = False,
+    conversation: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID", help="Go on with this one; `aivax log` lists them, a unique beginning will do."
+        ),
+    ] = None,
     plain: Annotated[
         bool, typer.Option("--plain", help="Show answers as raw text, never repainted.")
     ] = False,
@@ -59,25 +71,49 @@ def chat(
 ) -> None:
     """Talk with a gateway. The history is kept across turns; /help lists what else can be typed.
 
-    From a pipe every line is a message, answered in turn.
+    From a pipe every line is a message, answered in turn. Conversations are kept in `.aivax/`: `aivax log`
+    lists and searches them, `aivax log off` ends that.
     """
     import asyncio
 
     from aivax_cli.gateway.workspace import find_workspace
 
     workspace = find_workspace(session.directory)
-    chosen = workspace.load(gateway) if gateway is not None else workspace.load_only()
+    before = _taken_up(workspace, gateway, go_on=go_on, prefix=conversation)
+    name = gateway or (before.kept.gateway if before else None)
+    chosen = workspace.load(name) if name is not None else workspace.load_only()
     if settings:
         chosen = chosen.with_settings(settings)
     approve = approver(session.screen, approve_all=approve_tools)
-    if not asyncio.run(_converse(session, workspace, chosen, markdown=not plain, approve=approve)):
+    talk = _converse(session, workspace, chosen, before, markdown=not plain, approve=approve)
+    if not asyncio.run(talk):
         raise typer.Exit(1)
 
 
+def _taken_up(
+    workspace: Workspace, gateway: str | None, *, go_on: bool, prefix: str | None
+) -> Earlier | None:
+    """The conversation to go on with, None for a new one."""
+    if not go_on and prefix is None:
+        return None
+    if go_on and prefix is not None:
+        raise UsageError("--continue and --conversation exclude each other", fix="leave one of them out")
+    from aivax_cli.cli.chat_keeping import find_kept
+
+    return find_kept(workspace.state_dir, gateway=gateway, prefix=prefix)
+
+
 async def _converse(
-    session: Session, workspace: Workspace, gateway: LoadedGateway, *, markdown: bool, approve: Approve
+    session: Session,
+    workspace: Workspace,
+    gateway: LoadedGateway,
+    before: Earlier | None,
+    *,
+    markdown: bool,
+    approve: Approve,
 ) -> bool:
     """Holds the conversation; returns whether a script that held it may be content."""
+    from aivax_cli.cli.chat_keeping import NOT_KEPT, Keeper
     from aivax_cli.cli.chat_state import Chat
     from aivax_cli.render.downloads import download_progress
     from aivax_cli.wiring import open_gateway
@@ -85,21 +121,34 @@ async def _converse(
     screen = session.screen
     progress = download_progress(screen.note)
     async with open_gateway(workspace, gateway, on_download=progress, approve=approve) as runtime:
-        chat = Chat(screen, workspace, runtime, session.directory)
-        if sys.stdin.isatty() and screen.interactive:
-            await _with_person(chat, markdown=markdown)
-            return True
-        return await _with_script(chat, markdown=markdown)
+        keeper = Keeper(workspace.state_dir, screen.warn, before.kept.id if before else None)
+        chat = Chat(screen, workspace, runtime, session.directory, keeper)
+        if before:
+            chat.turns, chat.spent = before.turns, before.kept.charges
+        try:
+            if sys.stdin.isatty() and screen.interactive:
+                await _with_person(chat, before, markdown=markdown)
+                return True
+            if not keeper.on:
+                screen.note(NOT_KEPT)
+            return await _with_script(chat, markdown=markdown)
+        finally:
+            keeper.close()
 
 
-async def _with_person(chat: Chat, *, markdown: bool) -> None:
+async def _with_person(chat: Chat, before: Earlier | None, *, markdown: bool) -> None:
     from contextlib import aclosing
 
     from aivax_cli.cli.chat_commands import completions
     from aivax_cli.cli.chat_input import prompted_messages
+    from aivax_cli.cli.chat_keeping import NOT_KEPT
     from aivax_cli.cli.chat_turn import on_interrupt
 
     chat.screen.note(f"{_described(chat)} · /help lists commands, Ctrl-D leaves")
+    if not chat.keeper.on:
+        chat.screen.note(NOT_KEPT)
+    if before:
+        _tell_earlier(chat, before)
     _load_ahead(chat.model)
     typed = prompted_messages(
         chat.screen,
@@ -135,6 +184,18 @@ async def _with_script(chat: Chat, *, markdown: bool) -> bool:
     return content
 
 
+def _tell_earlier(chat: Chat, before: Earlier) -> None:
+    """Which conversation goes on, and how it ended."""
+    from aivax_cli.cli.chat_next import short
+
+    kept, count = before.kept, len(before.turns)
+    title = f" · {safe_line(kept.title)}" if kept.title else ""
+    chat.screen.note(f"conversation {kept.id}{title} · {count} turn{'' if count == 1 else 's'}")
+    if last := chat.last:
+        ended = " · cut off, /continue goes on with it" if last.cut_off else ""
+        chat.screen.note(f"last: {safe_line(short(last.question))}{ended}")
+
+
 def _nothing() -> None:
     return None
 
@@ -159,11 +220,12 @@ def _load_ahead(model: str) -> None:
 
 async def _react(chat: Chat, text: str, *, markdown: bool) -> tuple[bool, bool]:
     """Carries out a command or asks a question. Returns whether it went well, and whether to leave."""
-    from aivax_cli.cli.chat_commands import AskAgain, Leave, run_command, split_command
+    from aivax_cli.cli.chat_commands import run_command, split_command
+    from aivax_cli.cli.chat_next import AskAgain, Leave
     from aivax_cli.cli.chat_turn import ask
 
     command = split_command(text)
-    question = text
+    asked = AskAgain(text.removeprefix("/") if text.startswith("//") else text)
     if command is not None:
         try:
             following = await run_command(chat, *command)
@@ -172,10 +234,8 @@ async def _react(chat: Chat, text: str, *, markdown: bool) -> tuple[bool, bool]:
             return False, False
         if not isinstance(following, AskAgain):
             return True, isinstance(following, Leave)
-        question = following.question
-    turn = await ask(
-        chat, question.removeprefix("/") if text.startswith("//") else question, markdown=markdown
-    )
+        asked = following
+    turn = await ask(chat, asked, markdown=markdown)
     if chat.screen.json_output and turn.result is not None:
         from aivax_cli.render.answer_json import turn_object
 

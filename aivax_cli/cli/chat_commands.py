@@ -6,36 +6,23 @@ A command returns nothing, or what the chat does next: leave, or ask a question 
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aivax_cli.cli import chat_history as history
+from aivax_cli.cli.chat_next import AskAgain, Leave, Next, last_turn
 from aivax_cli.core.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
-    from aivax_cli.cli.chat_state import Chat, ChatTurn
+    from aivax_cli.cli.chat_state import Chat
     from aivax_cli.gateway.definition import Gateway
 
+__all__ = ["COMMANDS", "AskAgain", "Command", "Leave", "completions", "run_command", "split_command"]
+
 _COMMAND = re.compile(r"/([a-z]+!?)(?:\s+(.*))?", re.DOTALL)
-_NO_TURN = "nothing has been asked yet"
-
-
-@dataclass(frozen=True, slots=True)
-class Leave:
-    """The chat ends."""
-
-
-@dataclass(frozen=True, slots=True)
-class AskAgain:
-    """The question is asked anew."""
-
-    question: str
-
-
-Next = Leave | AskAgain | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,28 +66,6 @@ async def _help(chat: Chat, _argument: str) -> Next:
 
 async def _exit(_chat: Chat, _argument: str) -> Next:
     return Leave()
-
-
-async def _reset(chat: Chat, _argument: str) -> Next:
-    count = len(chat.turns)
-    chat.turns, chat.attached = (), ()
-    chat.screen.note(f"forgot {count} turn{'' if count == 1 else 's'}")
-    return None
-
-
-async def _undo(chat: Chat, _argument: str) -> Next:
-    turn = _last(chat)
-    chat.turns = chat.turns[:-1]
-    chat.screen.note(f"took back: {_short(turn.question)}")
-    return None
-
-
-async def _retry(chat: Chat, _argument: str) -> Next:
-    turn = _last(chat)
-    chat.turns = chat.turns[:-1]
-    chat.attached = (*turn.attachments, *chat.attached)
-    chat.screen.note(f"asking again: {_short(turn.question)}")
-    return AskAgain(turn.question)
 
 
 async def _attach(chat: Chat, argument: str) -> Next:
@@ -147,7 +112,7 @@ async def _sources(chat: Chat, argument: str) -> Next:
     from aivax_cli.render.closing import Sources
     from aivax_cli.render.hits import print_hits
 
-    turn = _last(chat)
+    turn = last_turn(chat)
     if not turn.passages:
         chat.screen.note("the last answer had no passages")
     elif not argument:
@@ -156,21 +121,27 @@ async def _sources(chat: Chat, argument: str) -> Next:
         chosen = [passage for passage in turn.passages if str(passage.rank) == argument.strip("[]")]
         if not chosen:
             raise UsageError(f"there is no passage '{argument}'", fix=f"choose 1 to {len(turn.passages)}")
-        print_hits(chat.screen, chosen, root=chat.workspace.root, full=True)
+        if chosen[0].text:
+            print_hits(chat.screen, chosen, root=chat.workspace.root, full=True)
+        else:
+            chat.screen.aside.print(Sources(chosen, root=chat.workspace.root))
+            chat.screen.note("of an earlier session's passages the places are kept, not the texts")
     return None
 
 
 async def _why(chat: Chat, _argument: str) -> Next:
     from aivax_cli.render.reasons import reasons
 
-    turn = _last(chat)
+    turn = last_turn(chat)
     sent = turn.result.sent if turn.result else None
     root = chat.workspace.root
     parts = reasons(turn.strategy, turn.search_terms, turn.passages, sent, root=root, result=turn.result)
     for part in parts:
         chat.screen.aside.print(part)
-    if sent is None:
+    if sent is None and turn.stopped:
         chat.screen.note(f"\nthe turn did not come to its end: {turn.stopped}")
+    elif sent is None:
+        chat.screen.note("\nwhat was sent in an earlier session is not kept")
     return None
 
 
@@ -178,7 +149,7 @@ async def _cost(chat: Chat, _argument: str) -> Next:
     from aivax_cli.render.cost import cost_table
     from aivax_cli.render.money import cost
 
-    turn = _last(chat)
+    turn = last_turn(chat)
     if turn.charges:
         chat.screen.aside.print(cost_table(turn.charges))
     else:
@@ -241,45 +212,17 @@ async def _set(chat: Chat, argument: str) -> Next:
     return None
 
 
-async def _save(chat: Chat, argument: str) -> Next:
-    from aivax_cli.render.transcript import Exchange, json_transcript, markdown_transcript
-
-    overwrite, name = argument.startswith("! "), argument.removeprefix("! ").strip()
-    if not name:
-        raise UsageError(
-            "there is no file to save to", fix="write /save and a name, like talk.md or talk.json"
-        )
-    _last(chat)
-    exchanges = [
-        Exchange(turn.question, turn.text, turn.passages, turn.charges, turn.result, turn.stopped)
-        for turn in chat.turns
-    ]
-    gateway = chat.definition.name
-    file = chat.directory / Path(name).expanduser()
-    if file.suffix == ".json":
-        text = json.dumps(json_transcript(gateway, exchanges), ensure_ascii=False, indent=2) + "\n"
-    else:
-        text = markdown_transcript(gateway, chat.model, exchanges)
-    _write(file, name, text, overwrite=overwrite)
-    chat.screen.note(f"saved {len(exchanges)} turn{'' if len(exchanges) == 1 else 's'} to {name}")
-    return None
-
-
-def _write(file: Path, name: str, text: str, *, overwrite: bool) -> None:
-    try:
-        with file.open("w" if overwrite else "x", encoding="utf-8") as out:
-            out.write(text)
-    except FileExistsError as error:
-        raise UsageError(f"{name} exists", fix=f"/save! {name} overwrites it") from error
-    except OSError as error:
-        raise UsageError(f"cannot write {name}: {error.strerror or error}") from error
-
-
 COMMANDS: Mapping[str, Command] = {
     "help": Command("/help", "What can be typed here.", _help),
-    "retry": Command("/retry", "Ask the last question again; its answer is forgotten.", _retry),
-    "undo": Command("/undo", "Take back the last question and its answer.", _undo),
-    "reset": Command("/reset", "Forget the conversation.", _reset),
+    "retry": Command("/retry", "Ask the last question again, for another answer.", history.retry),
+    "continue": Command(
+        "/continue", "Have the model go on with an answer that was cut off.", history.continue_answer
+    ),
+    "undo": Command("/undo", "Take back the last question and its answer.", history.undo),
+    "fork": Command("/fork [N]", "Go on from turn N in a conversation of its own.", history.fork),
+    "reset": Command("/reset", "Begin a new conversation.", history.reset),
+    "title": Command("/title [TEXT]", "Show or change what the conversation is called.", history.title),
+    "compact": Command("/compact", "Send a summary in place of older turns; charged.", history.compact),
     "attach": Command("/attach [FILE|clear]", "Send an image or a document with the next message.", _attach),
     "sources": Command("/sources [N]", "The last answer's passages, or all of passage N.", _sources),
     "why": Command("/why", "What was searched and found, and exactly what was sent.", _why),
@@ -288,7 +231,7 @@ COMMANDS: Mapping[str, Command] = {
     "strategy": Command("/strategy [NAME]", "Change the search strategy, for this chat.", _strategy),
     "model": Command("/model [REF]", "Change the model, for this chat.", _model),
     "set": Command("/set [FIELD=VALUE]", "Change a field of the gateway, for this chat.", _set),
-    "save": Command("/save FILE", "Write the conversation: Markdown, or JSON for *.json.", _save),
+    "save": Command("/save FILE", "Write the conversation: Markdown, or JSON for *.json.", history.save),
     "exit": Command("/exit", "Leave.", _exit),
 }
 
@@ -303,6 +246,7 @@ def completions(chat: Chat) -> Mapping[str, Callable[[], Iterable[str]]]:
     follow["model"] = lambda: _known_models(chat)
     follow["set"] = lambda: [f"{field}=" for field in settable_fields()]
     follow["attach"] = lambda: _files(chat.directory)
+    follow["fork"] = lambda: [str(number + 1) for number in range(len(chat.turns))]
     follow["sources"] = lambda: [str(p.rank) for p in chat.last.passages] if chat.last else ()
     return follow
 
@@ -340,14 +284,3 @@ def _value(definition: Gateway, field: str) -> str:
     return " ".join(
         yaml.safe_dump(value, default_flow_style=True, width=1_000_000).removesuffix("...\n").split()
     )
-
-
-def _last(chat: Chat) -> ChatTurn:
-    if chat.last is None:
-        raise UsageError(_NO_TURN)
-    return chat.last
-
-
-def _short(question: str) -> str:
-    line = " ".join(question.split())
-    return line if len(line) <= 60 else f"{line[:59]}…"

@@ -6,19 +6,23 @@ import asyncio
 import signal
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from aivax_cli.cli.chat_state import INTERRUPTED, ChatTurn
 from aivax_cli.core.errors import AivaxError
 
 if TYPE_CHECKING:
+    from aivax_cli.cli.chat_next import AskAgain
     from aivax_cli.cli.chat_state import Chat
+    from aivax_cli.core.types import Conversation
     from aivax_cli.render.turn_view import TurnView
 
 T = TypeVar("T")
 
 # What is stopped may take this long to end; then the prompt comes back without it.
 _GRACE_S = 0.1
+_SHORTEST_REPEAT, _LONGEST_REPEAT = 12, 500
 
 
 class InterruptedWork(Exception):
@@ -56,30 +60,49 @@ def on_interrupt(act: Callable[[], None]) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-async def ask(chat: Chat, question: str, *, markdown: bool = True) -> ChatTurn:
+async def ask(chat: Chat, asked: AskAgain, *, markdown: bool = True) -> ChatTurn:
     """Runs a turn on the question, shows it and adds it to the chat, however it ends.
 
-    Raises nothing that a turn raises: an error is shown, and kept as what stopped the turn.
+    It is kept while it happens. An answer that goes on is one with what has been said before. Raises nothing
+    that a turn raises: an error is shown, and kept as what stopped the turn.
     """
     from aivax_cli.render.turn_view import TurnView
 
+    question, said = asked.question, asked.said
     as_json = chat.definition.response_schema is not None
     root = chat.workspace.root
     view = TurnView(chat.screen, markdown=markdown, question=question, root=root, as_json=as_json)
-    stopped = await _follow(chat, view, question)
+    keeping = chat.keeper.writing(chat, question, lambda: joined(said, view.text), asked.node)
+    stopped = await _follow(chat, view, chat.conversation(question, said))
     turn = _turn(chat, view, question, stopped)
+    turn = await keeping.done(_gone_on(turn, said) if said else turn)
     chat.add(turn)
     if turn.result is not None:
         view.close()
-    elif turn.text or stopped == INTERRUPTED or any(charge.amount_usd != 0 for charge in turn.charges):
+    elif view.text or stopped == INTERRUPTED or any(charge.amount_usd != 0 for charge in turn.charges):
         view.close(note=INTERRUPTED if stopped == INTERRUPTED else "failed", charges=turn.charges)
     return turn
 
 
-async def _follow(chat: Chat, view: TurnView, question: str) -> str | None:
+def joined(said: str, more: str) -> str:
+    """An answer and how it went on. What a model repeats of the end, a dozen characters or more, is told
+    once."""
+    for length in range(min(len(said), len(more), _LONGEST_REPEAT), _SHORTEST_REPEAT - 1, -1):
+        if said.endswith(more[:length]):
+            return said + more[length:]
+    return said + more
+
+
+def _gone_on(turn: ChatTurn, said: str) -> ChatTurn:
+    """The whole answer of a turn that went on with what had been said."""
+    text = joined(said, turn.text)
+    return replace(turn, text=text, result=turn.result and replace(turn.result, text=text))
+
+
+async def _follow(chat: Chat, view: TurnView, conversation: Conversation) -> str | None:
     """Shows the turn; returns what stopped it, None when it came to its end."""
     try:
-        await interruptible(view.follow(chat.runtime.turn(chat.conversation(question))))
+        await interruptible(view.follow(chat.runtime.turn(conversation)))
     except InterruptedWork:
         view.stop()
         return INTERRUPTED
@@ -109,6 +132,7 @@ def _turn(chat: Chat, view: TurnView, question: str, stopped: str | None) -> Cha
             result.passages,
             result.charges,
             result,
+            finish_reason=result.finish_reason,
         )
     rewritten = view.rewritten
     return ChatTurn(

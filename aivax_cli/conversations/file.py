@@ -1,4 +1,4 @@
-"""The file behind kept conversations: one SQLite database in WAL mode that several processes write at once."""
+"""The file behind kept conversations: a SQLite database in WAL mode that several processes write at once."""
 
 from __future__ import annotations
 

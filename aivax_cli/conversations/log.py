@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aivax_cli.conversations.file import CONVERSATIONS_FILE, ConversationFile
 from aivax_cli.conversations.records import Kept, State, TurnRecord, read_record
-from aivax_cli.conversations.rows import PATH, conversations, settle_stale, state_now, unindex
+from aivax_cli.conversations.rows import PATH, conversations, one_named, settle_stale, state_now, unindex
 
 MATCH_BEGIN, MATCH_END = "\x02", "\x03"
 """Around the words that were looked for, in an excerpt."""
@@ -60,6 +60,11 @@ class ConversationLog:
         where, values = ("WHERE gateway = ?", (gateway,)) if gateway else ("", ())
         with self._file.reading() as connection:
             return conversations(connection, where, values, limit=limit) if connection else ()
+
+    def named(self, prefix: str) -> Kept:
+        """The conversation whose id begins so. Raises NotFoundError unless there is exactly one."""
+        with self._file.reading() as connection:
+            return one_named(connection, prefix)
 
     def messages(self, kept: Kept) -> tuple[KeptMessage, ...]:
         """Every message of a conversation, also of turns that were taken back, in the order of their ids."""
@@ -133,9 +138,11 @@ def _messages(connection: sqlite3.Connection, kept: Kept, now: datetime) -> tupl
     for number, parent, role, content, state, at, touched_at, record in rows:
         names = connection.execute("SELECT name FROM files WHERE message = ? ORDER BY position", (number,))
         files = tuple(name for (name,) in names)
-        state = state_now(state, touched_at, now)
+        now_is = state_now(state, touched_at, now)
         taken = number in on_path
-        found.append(KeptMessage(number, parent, role, content, state, at, read_record(record), files, taken))
+        found.append(
+            KeptMessage(number, parent, role, content, now_is, at, read_record(record), files, taken)
+        )
     return tuple(found)
 
 

@@ -12,8 +12,8 @@ from aivax_cli.core.errors import ConversationError
 from aivax_cli.core.types import Attached, Charge, Image, Passage, Source
 
 State = Literal["writing", "whole", "interrupted", "broken", "failed"]
-"""How far an answer came: it is being written; it is all there; Ctrl-C, or the death of the program, ended it;
-the endpoint broke it off; it failed."""
+"""How far an answer came: it is being written; it is all there; Ctrl-C, or the death of the program, ended
+it; the endpoint broke it off; it failed."""
 
 TITLE_CHARACTERS: Final = 60
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from aivax_cli.conversations.records import Kept, KeptFile, KeptTurn, Node, State, Summary, read_record
+from aivax_cli.core.errors import NotFoundError
 from aivax_cli.core.types import Attached, Charge, Image
 
 STALE_S: Final = 4.0
@@ -63,10 +64,24 @@ def conversations(
         f"SELECT {_COLUMNS} FROM conversations {where} ORDER BY changed_at DESC, rowid DESC LIMIT ?",
         (*values, limit),
     ).fetchall()
-    return tuple(
-        Kept(*row, turns=_turn_count(connection, row[5]), charges=_charges(connection, row[0]))
-        for row in rows
-    )
+    return tuple(Kept(*row, _turn_count(connection, row[5]), _charges(connection, row[0])) for row in rows)
+
+
+def one_named(connection: sqlite3.Connection | None, prefix: str) -> Kept:
+    """The conversation whose id begins so; `connection` is None where nothing has been kept yet.
+
+    Raises NotFoundError unless there is exactly one.
+    """
+    wanted = prefix.strip().lower()
+    found: tuple[Kept, ...] = ()
+    if connection is not None and wanted:
+        found = conversations(connection, "WHERE substr(id, 1, ?) = ?", (len(wanted), wanted), limit=4)
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise NotFoundError(f"no conversation '{prefix}'", fix="aivax log lists them")
+    several = ", ".join(each.id for each in found[:3])
+    raise NotFoundError(f"'{prefix}' begins several ids: {several}", fix="write more of it")
 
 
 def state_now(state: State, touched_at: str, now: datetime) -> State:

@@ -20,7 +20,7 @@ from aivax_cli.conversations.records import (
     record_text,
     title_from,
 )
-from aivax_cli.conversations.rows import conversations, index, iso, settle_stale, turns_to, unindex
+from aivax_cli.conversations.rows import conversations, index, iso, one_named, settle_stale, turns_to, unindex
 from aivax_cli.core.errors import ConversationError, NotFoundError
 from aivax_cli.core.types import Image
 
@@ -141,19 +141,8 @@ class Conversations:
 
     def named(self, prefix: str) -> Kept:
         """The conversation whose id begins so. Raises NotFoundError unless there is exactly one."""
-        wanted = prefix.strip().lower()
         with self._file.reading() as connection:
-            found = (
-                conversations(connection, "WHERE substr(id, 1, ?) = ?", (len(wanted), wanted), limit=4)
-                if connection and wanted
-                else ()
-            )
-        if len(found) == 1:
-            return found[0]
-        if not found:
-            raise NotFoundError(f"no conversation '{prefix}'", fix="aivax log lists them")
-        several = ", ".join(each.id for each in found[:3])
-        raise NotFoundError(f"'{prefix}' begins several ids: {several}", fix="write more of it")
+            return one_named(connection, prefix)
 
     def turns(self, head: int | None) -> tuple[KeptTurn, ...]:
         """The turns that lead to an answer, oldest first."""

@@ -13,7 +13,7 @@ database cannot be opened."""
 
 
 def keeping(state_dir: Path) -> bool:
-    """Whether conversations are kept. A folder that cannot be looked into counts as yes: writing will tell."""
+    """Whether conversations are kept. A folder that cannot be looked into counts as yes."""
     try:
         return not (state_dir / OFF_FILE).exists()
     except OSError:
