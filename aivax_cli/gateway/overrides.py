@@ -21,6 +21,7 @@ from aivax_cli.gateway.schema import schema_view
 from aivax_cli.gateway.sections import FUNCTION_NAME
 from aivax_cli.gateway.settable import (
     EXTRA_BODY,
+    FIXED,
     NOT_FROM_REQUESTS,
     REQUEST_FIELDS,
     lock_covers,
@@ -37,7 +38,7 @@ _NO_FIELD = "see `aivax schema gateway`"
 def with_settings(gateway: Gateway, assignments: Iterable[str], *, locked_at: str = "") -> Gateway:
     """The gateway with `field=value` applied, in order; values are read as YAML.
 
-    A field is dotted (`knowledge.top`), or its last part alone where only one field of its depth has it
+    A field is dotted (`knowledge.top`), or its last parts alone where only one field of its depth has them
     (`top`). A whole section is set as a mapping: `budget={usd_per_day: 1}`. `field=` alone takes a field back
     to its default. `locked_at` says where `locked` stands, for the error. Raises UsageError or NotFoundError,
     in one line, for an unknown field, a locked one, or a value that the field refuses.
@@ -45,7 +46,7 @@ def with_settings(gateway: Gateway, assignments: Iterable[str], *, locked_at: st
     changes: list[tuple[str, object]] = []
     for assignment in assignments:
         field, equals, text = assignment.partition("=")
-        if not equals:
+        if not equals or not field.strip():
             raise UsageError(f"'{assignment}' sets nothing", fix="write field=value, like temperature=0.2")
         name = full_name(field.strip())
         changes.append((name, _value(name, text)))
@@ -142,10 +143,15 @@ def _validated(data: dict[str, object]) -> Gateway:
 
 
 def full_name(field: str) -> str:
-    known = settable_fields()
-    if field in known or field in sections() or field.startswith(f"{EXTRA_BODY}."):
+    """The dotted name of a field that can be changed. Raises UsageError or NotFoundError for any other."""
+    if field in FIXED:
+        raise UsageError(f"{field} cannot be overridden", fix="change it in the gateway's file")
+    known = (*settable_fields(), *sections())
+    if field in known or field.startswith(f"{EXTRA_BODY}."):
         return field
-    short = [name for name in known if name.rpartition(".")[2] == field]
+    if field.startswith("extra_body."):
+        return f"parameters.{field}"
+    short = [name for name in known if name.endswith(f".{field}")]
     least = min((name.count(".") for name in short), default=0)
     shallow = [name for name in short if name.count(".") == least]
     if len(shallow) == 1:

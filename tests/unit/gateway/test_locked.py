@@ -63,7 +63,7 @@ def test_what_is_not_locked_can_be_set() -> None:
 
 
 def test_the_lock_itself_cannot_be_taken_off() -> None:
-    with pytest.raises(Exception, match="no field named 'locked'"):
+    with pytest.raises(Exception, match="locked cannot be overridden"):
         with_settings(gateway("model"), ["locked=[]"])
 
 

@@ -33,6 +33,12 @@ def test_a_short_name_is_enough_where_one_field_has_it() -> None:
     assert with_settings(GATEWAY, ["temperature=0"]).parameters.temperature == 0
 
 
+def test_the_last_parts_of_a_name_are_enough() -> None:
+    assert with_settings(GATEWAY, ["extra_body.top_k=3"]).parameters.extra_body == {"top_k": 3}
+    knowledge = with_settings(GATEWAY, ["knowledge.rerank.candidates=9"]).knowledge
+    assert knowledge == with_settings(GATEWAY, ["rerank.candidates=9"]).knowledge
+
+
 def test_several_settings_hold_together() -> None:
     changed = with_settings(GATEWAY, ["strategy=full-rewrite", "model=@ollama/llama3.2", "stop=[a, b]"])
     assert changed.knowledge is not None
@@ -67,7 +73,8 @@ def test_nothing_is_changed_in_what_was_given() -> None:
         ("strategy=Plane", "did you mean 'Plain'?"),
         ("temperature", "write field=value"),
         ("stop=[a", "is not a YAML value"),
-        ("id=3", "no field named 'id'"),
+        ("id=3", "id cannot be overridden; change it in the gateway's file"),
+        ("=3", "'=3' sets nothing"),
     ],
 )
 def test_what_a_field_refuses_is_one_line(assignment: str, said: str) -> None:
