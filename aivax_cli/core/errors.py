@@ -25,12 +25,18 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aivax_cli.core.types import EmbeddingUse
 
 
 class AivaxError(Exception):
     """Base of every error a user sees; `exit_code` is the process's."""
 
     exit_code = 1
+    spent: tuple[EmbeddingUse, ...] = ()
+    """What a search's embedders had read before it failed; a charge all the same."""
 
     def __init__(self, message: str, *, fix: str | None = None) -> None:
         super().__init__(message)

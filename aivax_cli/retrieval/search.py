@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from aivax_cli.core.errors import KnowledgeError, NotFoundError, unknown_name
+from aivax_cli.core.errors import AivaxError, KnowledgeError, NotFoundError, unknown_name
 from aivax_cli.core.types import EmbeddingUse, Passage, Retrieval, RetrievalLimits
 from aivax_cli.retrieval import ranking
 from aivax_cli.retrieval.backgrounds import Backgrounds
@@ -59,14 +59,6 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
-class Questions:
-    """Search terms as each collection's embedder sees them: a row a term, by the collection's id."""
-
-    vectors: Mapping[int, Vectors]
-    uses: tuple[EmbeddingUse, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Asked:
     """One search term in one collection: its vector, and the cosine of what has nothing to do with it."""
 
@@ -103,8 +95,22 @@ class KnowledgeBase:
         """The passages of several terms as a ranked union by best match.
 
         Raises NotFoundError for an unknown collection or reranker, KnowledgeError for a collection that is
-        empty or that another embedder built.
+        empty or that another embedder built. An error's `spent` is what was embedded before it.
         """
+        uses: list[EmbeddingUse] = []
+        try:
+            return self._search(collections, terms, limits, uses)
+        except AivaxError as error:
+            error.spent = tuple(uses)
+            raise
+
+    def _search(
+        self,
+        collections: Sequence[str],
+        terms: Sequence[str],
+        limits: RetrievalLimits,
+        uses: list[EmbeddingUse],
+    ) -> Retrieval:
         ranker = ranking.RANKERS.get(limits.reranker)
         if ranker is None:
             raise unknown_name("reranker", limits.reranker, ranking.RANKERS, otherwise="")
@@ -113,17 +119,17 @@ class KnowledgeBase:
             usable = self._usable(reader, collections)
         if not distinct:
             return Retrieval(())
-        questions = self._embedded(usable, distinct)
+        questions = self._embedded(usable, distinct, uses)
         problems: dict[str, None] = {}
         with self._open().reading() as every:
             reader = Searcher.over(every, limits.tags, limits.match)
-            usable = [each for each in self._usable(reader, collections) if each.id in questions.vectors]
-            evidence = self._evidence(reader, usable, distinct, questions.vectors, problems)
+            usable = [each for each in self._usable(reader, collections) if each.id in questions]
+            evidence = self._evidence(reader, usable, distinct, questions, problems)
             ranked = ranking.union_by_best([ranker(one.dense, one.lexical) for one in evidence])
             names = {collection.id: collection.name for collection in usable}
             found = _passages(reader, names, _scores(ranked, evidence), limits)
             passages = _select(found, limits)
-        return Retrieval(passages, questions.uses, tuple(problems))
+        return Retrieval(passages, tuple(uses), tuple(problems))
 
     def evidence(self, collection: str, term: str) -> tuple[Evidence, dict[Hit, str]]:
         """What both sides find for one term before any ranking, and the document of each hit.
@@ -132,9 +138,9 @@ class KnowledgeBase:
         """
         with self._open().reading() as every:
             reader = Searcher.over(every, (), "any")
-            questions = self._embedded(self._usable(reader, [collection]), [term])
+            questions = self._embedded(self._usable(reader, [collection]), [term], [])
             usable = self._usable(reader, [collection])
-            (found,) = self._evidence(reader, usable, [term], questions.vectors, {})
+            (found,) = self._evidence(reader, usable, [term], questions, {})
             chunks = _chunks(reader, {usable[0].id: collection}, [*found.dense, *found.lexical])
         return found, {hit: chunk.document for hit, chunk in chunks.items()}
 
@@ -191,18 +197,21 @@ class KnowledgeBase:
             )
         return filled
 
-    def _embedded(self, collections: Sequence[Collection], terms: Sequence[str]) -> Questions:
-        """The terms, embedded once by every embedder that these collections have."""
+    def _embedded(
+        self, collections: Sequence[Collection], terms: Sequence[str], uses: list[EmbeddingUse]
+    ) -> dict[int, Vectors]:
+        """The terms as each collection's embedder sees them: a row a term, by the collection's id.
+
+        Every embedder is asked once; `uses` grows by each.
+        """
         embedded: dict[str, Embedded] = {}
-        uses = []
         for collection in collections:
             if collection.embedder.fingerprint not in embedded:
                 embedder = self._embedder_of(collection.name)
                 found = embedder.embed_queries(terms)
                 embedded[collection.embedder.fingerprint] = found
                 uses.append(EmbeddingUse(embedder.name, found.tokens, found.prices))
-        vectors = {each.id: embedded[each.embedder.fingerprint].vectors for each in collections}
-        return Questions(vectors, tuple(uses))
+        return {each.id: embedded[each.embedder.fingerprint].vectors for each in collections}
 
     def _evidence(
         self,

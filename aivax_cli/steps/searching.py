@@ -7,12 +7,13 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from aivax_cli.core.conversation import last_user_text
-from aivax_cli.core.errors import ModelError
+from aivax_cli.core.errors import AivaxError, ModelError
 from aivax_cli.core.events import Event, FellBack, Retrieved, Rewritten
 from aivax_cli.core.ports import Retriever
 from aivax_cli.core.types import (
     EMBED_QUERY_SKU,
     Conversation,
+    EmbeddingUse,
     JsonValue,
     ModelCall,
     Passage,
@@ -105,11 +106,14 @@ async def retrieve(
     async with ports.meter.reading(terms):
         try:
             found = await ports.retriever.retrieve(terms, limits)
-        except ModelError as error:  # only embedders are models here; its words name an endpoint alone
+        except AivaxError as error:
+            _charge(error.spent, ports)
+            if not isinstance(error, ModelError):
+                raise
+            # Only embedders are models here, and its words name an endpoint alone.
             problem = f"the question could not be embedded: {error.message}"
             raise ModelError(problem, fix=error.fix, status=error.status) from error
-        for use in found.embeddings:
-            ports.meter.embedding(EMBED_QUERY_SKU, use.tokens, use.embedder, use.prices)
+        _charge(found.embeddings, ports)
     problems += found.problems
     if reranker is None:
         return await _arranged(found.passages, limits, ports.retriever)
@@ -118,6 +122,11 @@ async def retrieve(
         problems.append(ordered.problem)
     best = cut(ordered.passages, top=knowledge.top, max_tokens=knowledge.max_tokens)
     return await _arranged(best, knowledge.limits, ports.retriever)
+
+
+def _charge(uses: Sequence[EmbeddingUse], ports: Ports) -> None:
+    for use in uses:
+        ports.meter.embedding(EMBED_QUERY_SKU, use.tokens, use.embedder, use.prices)
 
 
 async def _arranged(

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from support.knowledge import HashEmbedder, open_knowledge, run_ingest, write_files
 
-from aivax_cli.core.errors import KnowledgeError, NotFoundError
+from aivax_cli.core.errors import KnowledgeError, ModelError, NotFoundError
 from aivax_cli.core.types import FREE, EmbeddingUse, Passage, RetrievalLimits
 from aivax_cli.retrieval.catalogue import Catalogue
-from aivax_cli.retrieval.search import CollectionSearch
+from aivax_cli.retrieval.search import CollectionSearch, KnowledgeBase
 
 pytestmark = pytest.mark.usefixtures("vector_store")
 
@@ -146,6 +146,19 @@ def test_a_workspace_without_knowledge_says_how_to_get_some(tmp_path):
 def test_another_embedders_collection_is_refused(base):
     with pytest.raises(KnowledgeError, match=r"aivax ingest docs --collection kb --reindex"):
         open_knowledge(base, HashEmbedder("hash/2")).search(["kb"], ["cats"], ANY)
+
+
+def test_what_one_embedder_read_is_spent_though_the_next_one_fails(base):
+    class Failing(HashEmbedder):
+        def embed_queries(self, texts):
+            raise ModelError("boom")
+
+    write_files(base, {"more/dogs.md": "# dogs\n\nDogs bark at the moon.\n"})
+    run_ingest(base, "more", collection="other", embedder=HashEmbedder("hash/2"))
+    embedders = {"kb": HashEmbedder(), "other": Failing("hash/2")}
+    with pytest.raises(ModelError, match="boom") as caught:
+        KnowledgeBase(base / ".aivax", embedders.__getitem__).search(["kb", "other"], ["dogs bark"], ANY)
+    assert caught.value.spent == (EmbeddingUse("hashing", 2, FREE),)
 
 
 def test_collections_are_searched_together(base, knowledge):

@@ -215,6 +215,20 @@ def test_a_turn_that_is_closed_keeps_its_charges_so_far(stage: type[Event], kept
     assert turn.skus()[-len(kept) :] == kept
 
 
+def test_a_search_that_fails_keeps_what_was_embedded_before() -> None:
+    class Failing(Library):
+        async def retrieve(self, terms: Sequence[str], limits: RetrievalLimits) -> Retrieval:
+            error = ModelError("boom", fix="mend it")
+            error.spent = (EmbeddingUse("embedder", 3, FREE),)
+            raise error
+
+    turn = Turn(ANSWER, knowledge=knowledge("Plain"))
+    turn.library = Failing()
+    with pytest.raises(ModelError, match="the question could not be embedded: boom; mend it"):
+        turn.run()
+    assert turn.skus() == ["rag.embedding.query"]
+
+
 def test_an_answer_that_is_stopped_is_charged_by_estimate() -> None:
     turn = Turn([ModelText("one two three"), asyncio.Event()])
 
