@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aivax_cli.core.events import TurnResult
-from aivax_cli.core.types import Charge, Passage, Purpose, TokenUsage, ToolCall, ToolRun
+from aivax_cli.core.types import Charge, Passage, Purpose, TokenUsage, ToolCall
 from aivax_cli.server.faults import RequestError
 
 _ANSWERS = (Purpose.ANSWER, Purpose.STRUCTURED)
@@ -145,10 +145,10 @@ def usage_object(charges: Sequence[Charge]) -> dict[str, object]:
     }
 
 
-def context_object(charges: Sequence[Charge], tools: Sequence[ToolRun]) -> dict[str, object]:
-    """What every call cost, and the functions that were run."""
+def context_object(result: TurnResult) -> dict[str, object]:
+    """What every call cost, the functions that were run, and, as an extension, what was searched."""
     return {
-        "generated_usage": [charge_object(charge) for charge in charges],
+        "generated_usage": [charge_object(charge) for charge in result.charges],
         "runned_functions": [
             {
                 "name": run.call.name,
@@ -156,8 +156,9 @@ def context_object(charges: Sequence[Charge], tools: Sequence[ToolRun]) -> dict[
                 "result": run.outcome.text,
                 "failed": run.outcome.failed,
             }
-            for run in tools
+            for run in result.tools
         ],
+        "search_terms": list(result.search_terms),
     }
 
 
@@ -199,7 +200,7 @@ def _account(result: TurnResult) -> dict[str, object]:
     return {
         "usage": usage_object(result.charges),
         "service_tier": "default",
-        "generation_context": context_object(result.charges, result.tools),
+        "generation_context": context_object(result),
         "citations": [citation(passage) for passage in result.passages],
     }
 

@@ -126,7 +126,7 @@ class MessageWriter:
 
 def _extensions(result: TurnResult) -> dict[str, object]:
     return {
-        "generation_context": context_object(result.charges, result.tools),
+        "generation_context": context_object(result),
         "citations": [citation(passage) for passage in result.passages],
     }
 

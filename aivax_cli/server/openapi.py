@@ -154,7 +154,9 @@ def _schemas() -> Schema:
             choices=_list(choice),
             usage=usage,
             service_tier=_TEXT,
-            generation_context=_object(generated_usage=_list(charge), runned_functions=_list(_FREE)),
+            generation_context=_object(
+                generated_usage=_list(charge), runned_functions=_list(_FREE), search_terms=_list(_TEXT)
+            ),
             citations=_list(_FREE),
         ),
         "Model": model,

@@ -69,7 +69,7 @@ def response(
         "incomplete_details": {"reason": "max_output_tokens"} if cut else None,
         "output": output,
         "usage": usage(result.charges),
-        "generation_context": context_object(result.charges, result.tools),
+        "generation_context": context_object(result),
         "citations": [citation(passage) for passage in result.passages],
     }
 

@@ -146,13 +146,14 @@ async def open_application(
     from aivax_cli.server.adapters import adapter_routes
     from aivax_cli.server.app import application
     from aivax_cli.server.mcp_tools import McpEndpoint
+    from aivax_cli.server.playground import Playground
 
     keys = key_file(backend.workspace)
     mcp = McpEndpoint(visible_of)
     try:
         async with open_everything(backend) as everything:
             control = Middleware(AccessControl, keys=keys, visible_to=everything.for_key, local=local)
-            more = [*adapter_routes(), *mcp.routes()]
+            more = [*adapter_routes(), *mcp.routes(), *Playground.load().routes()]
             yield application(backend, on_ready=on_ready, more_routes=more, middleware=[control])
     finally:
         await mcp.aclose()
