@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import types
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, MutableMapping
 from contextlib import aclosing, asynccontextmanager
@@ -11,12 +10,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aivax_cli.core.errors import AivaxError
-from aivax_cli.server.faults import log_failure
+from aivax_cli.server.faults import RequestError, log_failure
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-_LOG = logging.getLogger("aivax.server")
 _HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-cache",
@@ -32,7 +30,8 @@ class ClientGoneError(AivaxError):
 
 @asynccontextmanager
 async def ended_when_gone(request: Request) -> AsyncIterator[None]:
-    """The block is cancelled as soon as the client closes its connection. Raises ClientGoneError then.
+    """The block is cancelled as soon as the client closes its connection. Raises ClientGoneError then, and
+    RequestError (503) when it is the server that ends the request, because it is to end itself.
 
     The request's body has been read before.
     """
@@ -53,11 +52,11 @@ async def ended_when_gone(request: Request) -> AsyncIterator[None]:
         if gone:  # it went in the very moment of the end, and the cancellation is still to come
             await asyncio.sleep(0)
     except asyncio.CancelledError:
-        if not gone:
-            raise
         if working is not None:
             working.uncancel()
-        raise ClientGoneError("the client has gone") from None
+        if gone:
+            raise ClientGoneError("the client has gone") from None
+        raise RequestError("the server is shutting down", 503, retry_after_s=1) from None
     finally:
         watching.cancel()
 
@@ -86,35 +85,30 @@ class EventStream:
         self._outbox = bytearray()
 
     async def __call__(self, scope: Any, receive: Any, send: Send) -> None:
-        """See ASGI. Raises what the pieces raise before the first; ClientGoneError."""
+        """See ASGI. Raises what the pieces raise before the first; ClientGoneError until then."""
         del scope, receive
-        flush = partial(self._flush, send)
-        async with ended_when_gone(self._request), aclosing(self._pieces):
-            try:
-                while True:
-                    # Not in one statement: the outbox of after the wait is another one than before.
-                    piece = await _before_waiting(anext(self._pieces), flush)
-                    self._outbox += piece
-            except StopAsyncIteration:
-                pass
-            except Exception as error:
-                if not self._begun and not self._outbox:
-                    raise
-                log_failure(error)
-                self._outbox += self._on_error(error)
-            except asyncio.CancelledError:
-                await self._told_of_the_end(send)
+        try:
+            async with ended_when_gone(self._request), aclosing(self._pieces):
+                await self._relay(partial(self._flush, send))
+        except ClientGoneError:
+            if not self._begun:
                 raise
-            await self._flush(send)
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
+        except Exception as error:
+            if not self._begun and not self._outbox:
+                raise
+            log_failure(error)
+            self._outbox += self._on_error(error)
+        await self._flush(send)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _told_of_the_end(self, send: Send) -> None:
-        """The server is told to end and its patience is over; a client that has gone hears nothing of it."""
-        from aivax_cli.server.faults import RequestError
-
-        if self._begun:
-            ending = self._on_error(RequestError("the server is shutting down", 503))
-            await send({"type": "http.response.body", "body": ending, "more_body": False})
+    async def _relay(self, flush: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                piece = await _before_waiting(anext(self._pieces), flush)
+            except StopAsyncIteration:
+                return
+            self._outbox += piece
 
     async def _flush(self, send: Send) -> None:
         if not self._outbox:
