@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Literal
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,79 +14,155 @@ from aivax_cli.cli.command import Session
 from aivax_cli.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from aivax_cli.gateway.workspace import Workspace
+    from aivax_cli.usage.ledger_file import LedgerFile
+    from aivax_cli.usage.sums import Selection
 
-    from aivax_cli.usage.ledger import UsageRow
+_ANY = "may be repeated, and hold * for any text."
 
-By = Literal["day", "gateway", "model", "sku"]
-
-_INGEST = "(ingest)"
-"""What stands for the gateway of charges that no gateway made."""
-
-_SPANS = {"h": "hours", "d": "days", "w": "weeks"}
+ByOption = Annotated[
+    str,
+    typer.Option(
+        metavar="WHAT",
+        help="What a row stands for: day, week, month (UTC, as providers bill), gateway, model, sku,"
+        " key (of the server) or metadata:NAME.",
+    ),
+]
+SinceOption = Annotated[
+    str | None,
+    typer.Option(metavar="WHEN", help="Only from here on: 7d, 24h, 4w, 2026-01 or 2026-01-31."),
+]
+UntilOption = Annotated[
+    str | None,
+    typer.Option(metavar="WHEN", help="Only until then; a day or a month is meant to its end."),
+]
+GatewayOption = Annotated[list[str] | None, typer.Option(help=f"Only of this gateway; {_ANY}")]
+ModelOption = Annotated[list[str] | None, typer.Option(help=f"Only of this model; {_ANY}")]
+SkuOption = Annotated[list[str] | None, typer.Option(help=f"Only of this SKU; {_ANY}")]
+MetadataOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KEY=VALUE", help="Only turns that were asked for with this; may be repeated."),
+]
+CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV, with exact amounts.")]
+HtmlOption = Annotated[
+    Path | None, typer.Option(help="Write a page with charts: one file that needs nothing else.")
+]
 
 
 def usage(
     session: Session,
-    by: Annotated[By, typer.Option(help="What a row stands for. Days are UTC, as providers bill.")] = "day",
-    since: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WHEN", help="Only from here on: `7d`, `24h`, `2w` or a date like `2026-01-31`."
-        ),
-    ] = None,
-    metadata: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="Only turns that were asked for with this; may be repeated."),
-    ] = None,
+    by: ByOption = "day",
+    since: SinceOption = None,
+    until: UntilOption = None,
+    gateway: GatewayOption = None,
+    model: ModelOption = None,
+    sku: SkuOption = None,
+    metadata: MetadataOption = None,
+    as_csv: CsvOption = False,
+    html: HtmlOption = None,
 ) -> None:
     """Sum up what was used and what it cost.
 
     Every charge of every turn and every ingest is in the workspace's ledger, `.aivax/ledger.db`.
-    Tokens that nobody has priced are shown apart and are no part of the cost.
+    Tokens that nobody has priced are shown apart and are no part of the cost; ~ stands before what is in part
+    an estimate. Nothing is forecast.
     """
+    from aivax_cli.cli.usage_times import parse_since, parse_until
     from aivax_cli.gateway.workspace import find_workspace
-    from aivax_cli.usage.ledger import LEDGER_FILE, SqliteLedger
+    from aivax_cli.usage.ledger import LEDGER_FILE
+    from aivax_cli.usage.ledger_file import LedgerFile
+    from aivax_cli.usage.report import canonical_grouping
+    from aivax_cli.usage.sums import Selection
 
-    begin = parse_since(since, now=datetime.now(UTC)) if since is not None else None
-    wanted = parse_metadata(metadata or ())
+    now = datetime.now(UTC)
+    selection = Selection(
+        parse_since(since, now=now) if since is not None else None,
+        parse_until(until, now=now) if until is not None else None,
+        tuple(gateway or ()),
+        tuple(model or ()),
+        tuple(sku or ()),
+        parse_metadata(metadata or ()),
+    )
+    if as_csv and session.screen.json_output:
+        raise UsageError("--csv and --json: both want stdout", fix="leave out one of them")
+    grouping = canonical_grouping(by)
     workspace = find_workspace(session.directory)
-    with SqliteLedger(workspace.state_dir / LEDGER_FILE) as ledger:
-        rows = _ordered(ledger.summarise(by, since=begin, metadata=wanted), by)
-        total = ledger.total(since=begin, metadata=wanted)
-
-    if session.screen.json_output:
-        session.screen.data(
-            {
-                "by": by,
-                "metadata": wanted,
-                "since": begin.isoformat().replace("+00:00", "Z") if begin else None,
-                "rows": [_record(row) for row in rows],
-                "total": _record(total),
-            }
-        )
-    elif not rows:
-        when = f"since {since} " if since else ""
-        when += "with this metadata " if wanted else ""
-        session.screen.note(f"Nothing was used {when}in {workspace.root}: charges come with the first turn.")
-    else:
-        session.screen.show(_table(by, rows, total))
-        if total.estimated_tokens:
-            session.screen.note(f"~ {total.estimated_tokens:,} of the tokens are estimates, counted here.")
-
-
-def parse_since(text: str, *, now: datetime) -> datetime:
-    """`7d`, `24h`, `2w` back from now, or a date or moment of ISO 8601 (UTC unless it says otherwise)."""
-    span = re.fullmatch(r"(\d{1,5})([hdw])", text.strip().lower())
-    if span:
-        return now - timedelta(**{_SPANS[span[2]]: int(span[1])})
+    file = LedgerFile(workspace.state_dir / LEDGER_FILE)
     try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError as error:
-        raise UsageError(
-            f"--since: '{text}' is no time", fix="write 7d, 24h, 2w or a date like 2026-01-31"
-        ) from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        _Asked(session, workspace, file, grouping, selection, now).answer(as_csv=as_csv, html=html)
+    finally:
+        file.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What somebody wants to know of a ledger."""
+
+    session: Session
+    workspace: Workspace
+    file: LedgerFile
+    by: str
+    selection: Selection
+    now: datetime
+
+    def answer(self, *, as_csv: bool, html: Path | None) -> None:
+        from aivax_cli.render.usage_data import usage_csv, usage_object
+        from aivax_cli.usage.report import usage_report
+
+        screen = self.session.screen
+        if html is not None:
+            self._write_page(html)
+            if not (as_csv or screen.json_output):
+                return
+        report = usage_report(self.file, self.by, self.selection, now=self.now)
+        names = _key_names(self.workspace) if self.by == "key" else {}
+        if screen.json_output:
+            screen.data(usage_object(report, self.selection, names))
+        elif as_csv:
+            screen.write(usage_csv(report, names))
+        elif not report.rows:
+            screen.note(self._nothing())
+        else:
+            from aivax_cli.render.usage_view import UsageLine, UsageTable, notes
+
+            drawn = screen.out.is_terminal
+            screen.show(UsageTable(report, names=names, drawn=drawn))
+            if drawn:
+                screen.show(UsageLine(report))
+            for line in notes(report):
+                screen.note(line)
+            self._help_with_names(tuple(row.key for row in report.rows))
+
+    def _write_page(self, html: Path) -> None:
+        from aivax_cli.render.usage_page import usage_page
+        from aivax_cli.usage.report import usage_overview
+
+        further = self.by if self.by == "key" or self.by.startswith("metadata:") else None
+        overview = usage_overview(self.file, self.selection, further=further)
+        names = _key_names(self.workspace) if self.by == "key" else {}
+        place = self.session.directory / html.expanduser()
+        page = usage_page(overview, self.selection, by=self.by, names=names, made=self.now)
+        try:
+            place.write_text(page, encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"--html: cannot write {html}: {error.strerror or error}") from error
+        self.session.screen.note(f"wrote {html}")
+
+    def _nothing(self) -> str:
+        narrowed = self.selection != type(self.selection)()
+        return (
+            f"Nothing that you asked for was used in {self.workspace.root}: leave out a filter to see more."
+            if narrowed
+            else f"Nothing was used in {self.workspace.root}: charges come with the first turn."
+        )
+
+    def _help_with_names(self, keys: Sequence[str]) -> None:
+        """Where nobody has said anything under the name that was asked for, the names that there are."""
+        from aivax_cli.usage.report import known_metadata
+
+        if self.by.startswith("metadata:") and keys == ("",):
+            known = ", ".join(known_metadata(self.file)) or "none: requests to the server may bring some"
+            self.session.screen.note(f"nothing was said under that name; names: {known}")
 
 
 def parse_metadata(pairs: Sequence[str]) -> dict[str, str]:
@@ -99,60 +176,10 @@ def parse_metadata(pairs: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _ordered(rows: Sequence[UsageRow], by: By) -> Sequence[UsageRow]:
-    """Days as they came; everything else by what it cost, the dearest first."""
-    if by == "day":
-        return rows
-    return sorted(rows, key=lambda row: (-row.amount_usd, -row.tokens, row.key))
+def _key_names(workspace: Workspace) -> dict[str, str]:
+    """What the server's keys are called, by their ids."""
+    from aivax_cli.server.keys import KEYS_FILE, KeyFile
 
-
-def _record(row: UsageRow) -> dict[str, object]:
-    return {
-        "key": row.key,
-        "turns": row.turns,
-        "tokens": row.tokens,
-        "priced_usd": row.amount_usd,
-        "total_usd": None if row.unpriced_tokens else row.amount_usd,
-        "unpriced_tokens": row.unpriced_tokens,
-        "estimated_tokens": row.estimated_tokens,
-    }
-
-
-def _table(by: By, rows: Sequence[UsageRow], total: UsageRow) -> Table:
-    from rich import box
-    from rich.markup import escape
-    from rich.table import Table
-
-    unpriced = total.unpriced_tokens > 0
-    table = Table(
-        box=box.SIMPLE_HEAD, pad_edge=False, show_footer=True, header_style="bold", border_style="dim"
-    )
-    heading = {"day": "day (UTC)", "sku": "SKU"}.get(by, by)
-    table.add_column(heading, footer="total", footer_style="bold", overflow="fold")
-    table.add_column("turns", footer=f"{total.turns:,}", justify="right", no_wrap=True)
-    table.add_column("tokens", footer=f"{total.tokens:,}", justify="right", no_wrap=True)
-    table.add_column("cost", footer=_cost(total), footer_style="bold", justify="right", no_wrap=True)
-    if unpriced:
-        table.add_column(
-            "unpriced tokens",
-            footer=f"{total.unpriced_tokens:,}",
-            footer_style="yellow",
-            justify="right",
-            no_wrap=True,
-        )
-    for row in rows:
-        cells = [escape(row.key or _INGEST), f"{row.turns:,}", f"{row.tokens:,}", _cost(row)]
-        if unpriced:
-            cells.append(f"{row.unpriced_tokens:,}" if row.unpriced_tokens else "")
-        table.add_row(*cells)
-    return table
-
-
-def _cost(row: UsageRow) -> str:
-    """The priced part; nothing to show where no token had a price."""
-    from aivax_cli.render.money import UNPRICED, usd
-
-    if row.unpriced_tokens == row.tokens and row.tokens:
-        return UNPRICED
-    about = "~" if row.estimated_tokens else ""
-    return about + usd(row.amount_usd)
+    path = workspace.state_dir / KEYS_FILE
+    found = KeyFile(path).listed() if path.exists() else ()
+    return {key.id: key.name for key in found}

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from support.command_line import aivax
 
-from aivax_cli.cli.usage import parse_since
+from aivax_cli.cli.usage_times import parse_since, parse_until
 from aivax_cli.core.errors import UsageError
 from aivax_cli.core.types import Charge
 from aivax_cli.usage.ledger import SqliteLedger
@@ -83,9 +83,11 @@ def test_json_has_no_total_while_a_part_is_unpriced(run, workspace):
         "turns": 2,
         "tokens": 2000,
         "priced_usd": 0.00025,
+        "priced_usd_exact": "0.00025",
         "total_usd": None,
         "unpriced_tokens": 1000,
         "estimated_tokens": 0,
+        "estimated_usd": 0,
     }
     support = next(row for row in value["rows"] if row["key"] == "support")
     assert support["total_usd"] == 0.002
