@@ -3,7 +3,7 @@
 import pytest
 
 from aivax_cli.core.types import ModelTarget
-from aivax_cli.model.failures import Place
+from aivax_cli.model.failures import Place, status_error
 
 SECRET = "a1b2c3d4"
 PLACE = Place.of(ModelTarget("@p/m", "p", "m", "http://host/v1"), "http://u:pass99@host:81/v1?k=1", SECRET)
@@ -50,3 +50,11 @@ def test_a_place_shows_no_user_no_password_no_query_and_no_key() -> None:
     assert PLACE.url == "http://host:81/v1"
     assert SECRET not in repr(PLACE)
     assert "pass99" not in repr(PLACE)
+
+
+@pytest.mark.parametrize("path", ["/chat/completions", "/embeddings", "/rerank"])
+def test_a_path_that_nobody_knows_is_named_as_what_follows_base_url(path: str) -> None:
+    place = Place.of(ModelTarget("@p/m", "p", "m", "http://host/v1"), f"http://host/v1{path}", None)
+    error = status_error(404, {}, "", place)
+    assert error.fix is not None
+    assert f"base_url: it is the part before {path} and" in error.fix
