@@ -205,9 +205,7 @@ def test_many_streams_at_once_are_charged_once_each(tmp_path):
     def script(request: Request) -> Answer:
         number = int(request.body["messages"][-1]["content"])
         if number % 20 == 0:
-            return Answer(
-                (b'{"error": {"message": "overloaded"}}',), 400, {"content-type": "application/json"}
-            )
+            return status(400, "overloaded")
         with lock:
             served_tokens[0] += number if number % 20 != 1 else 0
         events = [chunk("word ") for _ in range(5)]
