@@ -139,7 +139,6 @@ class Writing:
         self._over.set()
         try:
             node = await self._task
-            self._place_earlier()
             name = self._keeper.conversation or ""
             state, record = state_of(turn), record_of(turn)
             store = self._keeper.store()
@@ -147,6 +146,8 @@ class Writing:
         except ConversationError as error:
             self._keeper.tell(error)
             return turn
+        finally:
+            self._place_earlier()
         return replace(turn, node=node)
 
     async def _write(self) -> Node:
@@ -192,11 +193,10 @@ class Writing:
             self._keeper.store().save(node, text)
 
     def _place_earlier(self) -> None:
-        chat = self._chat
-        if len(self._before) == len(chat.turns):
-            chat.turns = tuple(
-                replace(turn, node=node) for turn, node in zip(chat.turns, self._before, strict=True)
-            )
+        """Notes where earlier turns are in the tree, those that have been caught up on included."""
+        chat, known = self._chat, len(self._before)
+        placed = [replace(turn, node=node) for turn, node in zip(chat.turns, self._before, strict=False)]
+        chat.turns = (*placed, *chat.turns[known:])
 
 
 def state_of(turn: ChatTurn) -> State:
