@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from html import escape
 from typing import Final
 
@@ -46,8 +46,8 @@ def _ticks(most: Decimal) -> list[Decimal]:
     raw = most / 4
     unit = Decimal(1).scaleb(raw.adjusted())
     step = next(unit * factor for factor in _STEPS if unit * factor >= raw)
-    count = -(-most // step)
-    return [step * number for number in range(int(count) + 1)]
+    count = int((most / step).to_integral_value(ROUND_CEILING))
+    return [step * number for number in range(count + 1)]
 
 
 def _y(value: Decimal, most: Decimal) -> float:

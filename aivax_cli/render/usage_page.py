@@ -43,7 +43,8 @@ th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--
 th { font-weight: 600; font-size: .85rem; } td:first-child { overflow-wrap: anywhere; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .bar { width: 34%; } .bar svg { display: block; width: 100%; height: .9rem; }
-svg.chart { width: 100%; height: auto; display: block; } svg text { fill: currentColor; font-size: 12px; }
+svg.chart { width: 100%; min-width: 34rem; height: auto; display: block; }
+svg text { fill: currentColor; font-size: 12px; }
 svg .grid { stroke: var(--line); } svg .bars rect:hover { opacity: .75; }
 .c0 { fill: var(--c0); } .c1 { fill: var(--c1); } .c2 { fill: var(--c2); } .c3 { fill: var(--c3); }
 .c4 { fill: var(--c4); } .c5 { fill: var(--c5); } .c6 { fill: var(--c6); }
@@ -61,7 +62,7 @@ def usage_page(
     body = "\n".join(
         (
             *_head(overview, selection, made),
-            *_chart(overview, by),
+            *_chart(overview, by, made),
             *(part for name, rows in overview.by.items() for part in _section(name, rows, names)),
         )
     )
@@ -111,7 +112,7 @@ def _filters(selection: Selection) -> str:
     return safe_line(", ".join(told))
 
 
-def _chart(overview: Overview, by: str) -> Iterator[str]:
+def _chart(overview: Overview, by: str, made: datetime) -> Iterator[str]:
     """The course, with models stacked, and the same as a table."""
     days = overview.total.days
     if not days:
@@ -136,12 +137,16 @@ def _chart(overview: Overview, by: str) -> Iterator[str]:
     what = "Cost" if usd else "Tokens"
     yield f"<h2>{what} by {period}</h2>"
     labels = [name_of(begin, period) for begin in begins]
-    yield stacked_chart(labels, series, usd=usd, title=f"{what} by {period}, models stacked")
+    series = [each for each in series if any(each.values)]
+    chart = stacked_chart(labels, series, usd=usd, title=f"{what} by {period}, models stacked")
+    yield f'<div class="wide">{chart}</div>'
     yield '<ul class="legend">'
     for number, each in enumerate(series):
         swatch = f'<rect class="c{number}" width="1" height="1"/>'
         yield f'<li><svg viewBox="0 0 1 1" aria-hidden="true">{swatch}</svg>{escape(each.name)}</li>'
     yield "</ul>"
+    if begins[-1] == begin_of(made.date(), period):
+        yield f'<p class="note">{labels[-1]} is not over.</p>'
     by_begin: dict[date, list[Sum]] = {begin: [] for begin in begins}
     for day, sum_ in days.items():
         by_begin[begin_of(day, period)].append(sum_)
@@ -182,7 +187,8 @@ def _table(heading: str, rows: Sequence[tuple[str, Sum]], *, bars: bool) -> str:
             apart = f"{sum_.unpriced_tokens:,}" if sum_.unpriced_tokens else ""
             cells.append(f'<td class="number warn">{apart}</td>')
         lines.append(f"<tr>{''.join(cells)}</tr>")
-    head = f"<th>{escape(safe_line(heading.partition(':')[2] or heading))}</th>"
+    said = "SKU" if heading == "sku" else safe_line(heading.partition(":")[2] or heading)
+    head = f"<th>{escape(said)}</th>"
     head += '<th class="bar"></th>' if bars else ""
     head += '<th class="number">cost</th><th class="number">tokens</th>'
     head += '<th class="number">unpriced tokens</th>' if unpriced else ""

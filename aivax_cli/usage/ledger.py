@@ -5,7 +5,6 @@ Several processes may write at once, and one that is killed loses at most the tu
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,19 +15,13 @@ from typing import Final, Literal, Self
 
 from aivax_cli.core.types import Charge
 from aivax_cli.usage.ledger_file import LedgerFile
+from aivax_cli.usage.report import Row, usage_report
+from aivax_cli.usage.sums import Selection
 
 Grouping = Literal["day", "gateway", "model", "sku"]
 
 LEDGER_FILE: Final = "ledger.db"
 """The ledger's name in a workspace's state folder."""
-
-_GROUPS: Final[dict[Grouping, str]] = {
-    "day": "substr(at, 1, 10)",
-    "gateway": "gateway",
-    "model": "model",
-    "sku": "sku",
-}
-
 
 _METADATA: Final = (
     "CREATE TABLE IF NOT EXISTS turn_metadata (turn_id TEXT NOT NULL, key TEXT NOT NULL,"
@@ -125,7 +118,8 @@ class SqliteLedger:
         With `metadata`, of the turns alone that have all of it. A ledger that does not exist yet has no rows,
         and is not created.
         """
-        return self._sums(_GROUPS[by], since, until, metadata or {})
+        found = usage_report(self._file, by, _selection(since, until, metadata)).rows
+        return tuple(sorted(map(_usage_row, found), key=lambda row: row.key))
 
     def total(
         self,
@@ -135,8 +129,7 @@ class SqliteLedger:
         metadata: Mapping[str, str] | None = None,
     ) -> UsageRow:
         """Everything in one row, its key "total"."""
-        rows = self._sums("'total'", since, until, metadata or {})
-        return rows[0] if rows else UsageRow("total", 0, 0, Decimal(0), 0, 0)
+        return _usage_row(usage_report(self._file, "day", _selection(since, until, metadata)).total)
 
     def check(self) -> int:
         """SQLite's own check of the file; returns how many charges it holds, 0 for no file yet."""
@@ -163,48 +156,18 @@ class SqliteLedger:
     ) -> None:
         self.close()
 
-    def _sums(
-        self, key: str, since: datetime | None, until: datetime | None, metadata: Mapping[str, str]
-    ) -> tuple[UsageRow, ...]:
-        of_turn = " AND turn_id IN (SELECT turn_id FROM turn_metadata WHERE key = ? AND value = ?)"
-        where = "WHERE at >= ? AND at < ?" + of_turn * len(metadata)
-        pairs = (text for pair in metadata.items() for text in pair)
-        span = (_iso(since) if since else "", _iso(until) if until else "~", *pairs)
-        with self._file.reading() as connection:
-            if connection is None or (metadata and not _has_metadata(connection)):
-                return ()
-            sums = connection.execute(
-                f"SELECT {key}, unit_price_usd, sum(quantity), sum(quantity * estimated)"
-                f" FROM charges {where} GROUP BY 1, 2 ORDER BY 1",
-                span,
-            ).fetchall()
-            turns = dict(
-                connection.execute(
-                    f"SELECT {key}, count(DISTINCT turn_id) FROM charges {where} GROUP BY 1", span
-                ).fetchall()
-            )
-        return _rows(sums, turns)
+
+def _selection(
+    since: datetime | None, until: datetime | None, metadata: Mapping[str, str] | None
+) -> Selection:
+    return Selection(since, until, metadata=metadata or {})
 
 
-def _has_metadata(connection: sqlite3.Connection) -> bool:
-    found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'turn_metadata'").fetchone()
-    return found is not None
-
-
-def _rows(sums: Sequence[tuple[str, str | None, int, int]], turns: dict[str, int]) -> tuple[UsageRow, ...]:
-    """SQL adds whole tokens of one unit price; only Decimals are multiplied, so nothing is rounded."""
-    rows: dict[str, UsageRow] = {}
-    for key, unit, tokens, estimated in sums:
-        row = rows.get(key, UsageRow(key, turns[key], 0, Decimal(0), 0, 0))
-        rows[key] = UsageRow(
-            key,
-            row.turns,
-            row.tokens + tokens,
-            row.amount_usd if unit is None else row.amount_usd + Decimal(unit) * tokens,
-            row.unpriced_tokens + (tokens if unit is None else 0),
-            row.estimated_tokens + estimated,
-        )
-    return tuple(rows.values())
+def _usage_row(row: Row) -> UsageRow:
+    sums = row.sum
+    return UsageRow(
+        row.key, row.turns, sums.tokens, sums.priced_usd, sums.unpriced_tokens, sums.estimated_tokens
+    )
 
 
 def _text(value: Decimal | None) -> str | None:

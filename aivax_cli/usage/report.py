@@ -8,7 +8,6 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Final
 
 from aivax_cli.core.errors import UsageError, unknown_name
-from aivax_cli.usage.key_spending import KEY_METADATA
 from aivax_cli.usage.periods import Period, after, begin_of, midnight, name_of
 from aivax_cli.usage.sums import (
     COLUMNS,
@@ -96,8 +95,10 @@ def usage_report(file: LedgerFile, by: str, selection: Selection, *, now: dateti
         if connection is None:
             return Report(by, (), Row("total", Sum(), 0))
         column = _column(by)
-        found = lines(connection, (column,) if column else (), selection)
-        groups = _grouped(found, 0) if column else {}
+        # Of columns always all: in this order an index has them.
+        of_columns = column is None or column in COLUMNS
+        found = lines(connection, COLUMNS if of_columns else (column or "",), selection)
+        groups = _grouped(found, COLUMNS.index(column) if column in COLUMNS else 0) if column else {}
         if column in COLUMNS:
             counted = turns(connection, selection, column=column, values=list(groups))
             of_key = counted.of_value
@@ -130,14 +131,21 @@ def usage_overview(file: LedgerFile, selection: Selection, *, further: str | Non
 def known_metadata(file: LedgerFile) -> tuple[str, ...]:
     """The names that `metadata:NAME` may have; the server's own entries are left out. Raises LedgerError."""
     with file.reading() as connection:
-        return () if connection is None else tuple(n for n in said(connection) if n != KEY_METADATA)
+        return () if connection is None else tuple(n for n in said(connection) if n != _key_metadata())
 
 
 def _column(by: str) -> str | None:
     """What `lines` groups by; None for a period."""
     if by in PERIODS:
         return None
-    return METADATA + KEY_METADATA if by == "key" else by
+    return METADATA + _key_metadata() if by == "key" else by
+
+
+def _key_metadata() -> str:
+    # Its module loads what definitions are made of, which a sum by day does without.
+    from aivax_cli.usage.key_spending import KEY_METADATA
+
+    return KEY_METADATA
 
 
 def _grouped(found: Sequence[Line], number: int) -> dict[str, list[Line]]:

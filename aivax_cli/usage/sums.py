@@ -23,7 +23,7 @@ _SAID: Final = "charges.turn_id IN (SELECT turn_id FROM turn_metadata WHERE key 
 _EXACT: Final = Context(prec=200)
 """The default of 28 digits would round the sum of a huge and a tiny amount."""
 _MOST_FLAGS: Final = 40
-_PRAGMAS: Final = ("cache_size=-65536", "temp_store=MEMORY", "mmap_size=1073741824")
+_PRAGMAS: Final = ("cache_size=-65536", "mmap_size=1073741824")
 """Sorting a million charges in memory takes half as long as with SQLite's own 2 MB."""
 
 
