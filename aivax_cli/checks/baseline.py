@@ -43,34 +43,38 @@ def read_baseline(file: Path) -> dict[str, Entry] | None:
         ) from error
 
 
-def baseline_text(results: Sequence[CaseResult], before: Mapping[str, Entry] | None = None) -> str:
-    """The file's text. Tests of `before` that were not run now are kept; errors and skipped tests too."""
-    entries = dict(before or {})
+def baseline_text(
+    results: Sequence[CaseResult], before: Mapping[str, Entry] | None = None, *, whole: bool = False
+) -> str:
+    """The file's text. What `before` has of tests that were not decided now is kept.
+
+    `whole` says that every test was run: those that are not among the results are forgotten.
+    """
+    run = {result.key for result in results}
+    entries = {key: entry for key, entry in (before or {}).items() if key in run or not whole}
     for result in results:
         if result.status in (Status.PASS, Status.FAIL):
-            entries[result.name] = entry_of(result)
+            entries[result.key] = entry_of(result)
     tests = {name: _object(entries[name]) for name in sorted(entries)}
     return json.dumps({"format": _FORMAT, "tests": tests}, indent=1, ensure_ascii=False) + "\n"
 
 
 def compare(results: Sequence[CaseResult], baseline: Mapping[str, Entry]) -> Comparison:
-    """What is different from the baseline."""
-    known = [result for result in results if result.name in baseline]
+    """What is different from the baseline. A test that it does not have and that fails is a new failure."""
+    known = [result for result in results if result.key in baseline]
+    failed_before = {key for key, entry in baseline.items() if entry.status is Status.FAIL}
+    failed = [result.key for result in results if result.status is Status.FAIL]
+    passed = [result.key for result in results if result.status is Status.PASS]
     return Comparison(
-        new_failures=tuple(
-            result.name
-            for result in known
-            if result.status is Status.FAIL and baseline[result.name].status is Status.PASS
-        ),
-        fixed=tuple(
-            result.name
-            for result in known
-            if result.status is Status.PASS and baseline[result.name].status is Status.FAIL
-        ),
+        new_failures=tuple(key for key in failed if key not in failed_before),
+        fixed=tuple(key for key in passed if key in failed_before),
         changes=tuple(
-            change for result in known for change in _changes(result.name, baseline[result.name], result)
+            change
+            for result in known
+            if result.status in (Status.PASS, Status.FAIL)
+            for change in _changes(result.key, baseline[result.key], result)
         ),
-        unknown=tuple(result.name for result in results if result.name not in baseline),
+        unknown=tuple(result.key for result in results if result.key not in baseline),
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from aivax_cli.checks.results import Cell, cell_label
+from aivax_cli.checks.results import Cell, case_key, case_name
 from aivax_cli.core.types import Conversation, Message
 from aivax_cli.gateway.check_file import CheckFile, CheckTest, Judge, Limits, RunSettings
 
@@ -46,7 +46,12 @@ class Case:
     @property
     def name(self) -> str:
         """`id`, or `id[cell]`."""
-        return f"{self.test.id}[{cell_label(self.cell)}]" if self.cell else self.test.id
+        return case_name(self.test.id, self.cell)
+
+    @property
+    def key(self) -> str:
+        """The name with that of its file: ids are a file's own."""
+        return case_key(self.file, self.name)
 
     @property
     def repeat(self) -> int:
@@ -77,17 +82,30 @@ class Selection:
     """A part of the name, upper and lower case alike."""
     tags: tuple[str, ...] = ()
     names: frozenset[str] | None = None
+    """Keys of cases."""
     shard: tuple[int, int] | None = None
-    """(i, n): the i-th of n parts, from 1. A case is always in the same part."""
+    """(i, n): the i-th of n parts of equal size, from 1, of what every other part lets through."""
 
-    def takes(self, case: Case) -> bool:
+    @property
+    def everything(self) -> bool:
+        return self == Selection()
+
+    def of(self, every: Sequence[Case]) -> tuple[Case, ...]:
+        """The cases that are run, in their order."""
+        taken = [case for case in every if self._takes(case)]
+        if self.shard is None:
+            return tuple(taken)
+        part, of = self.shard
+        # By hash, so that neighbours, which are often alike, are spread over the parts.
+        ranked = sorted(range(len(taken)), key=lambda place: _hash(taken[place].key))
+        return tuple(taken[place] for place in sorted(ranked[part - 1 :: of]))
+
+    def _takes(self, case: Case) -> bool:
         if self.text is not None and self.text.casefold() not in case.name.casefold():
             return False
         if self.tags and not set(self.tags) & set(case.test.tags):
             return False
-        if self.names is not None and case.name not in self.names:
-            return False
-        return self.shard is None or _part(case.name, self.shard[1]) == self.shard[0]
+        return self.names is None or case.key in self.names
 
 
 def cells(matrix: dict[str, list[str | int | float | bool]]) -> tuple[Cell, ...]:
@@ -96,12 +114,9 @@ def cells(matrix: dict[str, list[str | int | float | bool]]) -> tuple[Cell, ...]
     return tuple(itertools.product(*named))
 
 
-def cases(
-    definition: CheckFile, tests: Sequence[LocatedTest], file: Path, selection: Selection | None = None
-) -> tuple[Case, ...]:
-    """Every selected case of a file."""
-    chosen = selection or Selection()
-    every = (
+def cases(definition: CheckFile, tests: Sequence[LocatedTest], file: Path) -> tuple[Case, ...]:
+    """Every case of a file."""
+    return tuple(
         Case(
             test,
             cell,
@@ -114,7 +129,6 @@ def cases(
         for cell in cells(definition.matrix)
         for test in tests
     )
-    return tuple(case for case in every if chosen.takes(case))
 
 
 def assignments(cell: Cell) -> tuple[str, ...]:
@@ -126,5 +140,5 @@ def _text(value: str | int | float | bool) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _part(name: str, of: int) -> int:
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") % of + 1
+def _hash(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()

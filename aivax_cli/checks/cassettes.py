@@ -1,8 +1,8 @@
 """Recordings of what models, rerankers, remote embedders and tools answered, so that checks can be replayed.
 
 A recording is one JSON file, `cassettes/TEST/KEY.json`. Its key is the SHA-256 of the canonical request
-(sorted JSON without host or key) and the number of the repeat. A request that was never recorded fails:
-nothing goes out in a replay.
+(sorted JSON without host or key), the number of the repeat, and how often that repeat had asked the same
+before. A request that was never recorded fails: nothing goes out in a replay.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from enum import StrEnum
@@ -42,6 +44,10 @@ class MissError(AivaxError):
     """A replay was asked for what was never recorded."""
 
 
+class RecordingError(AivaxError):
+    """A recording cannot be written."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What is asked, without saying whom: `body` is what the answer depends on."""
@@ -49,10 +55,9 @@ class Request:
     kind: str
     body: Mapping[str, Any]
 
-    def key(self, repeat: int) -> str:
-        """SHA-256 of the canonical request and the number of the repeat, in hex."""
-        text = _canonical({"kind": self.kind, "body": self.body, "repeat": repeat})
-        return hashlib.sha256(text.encode()).hexdigest()
+    def canonical(self, secrets: Iterable[str]) -> str:
+        """The request as sorted JSON, without secrets: a new key is no new request."""
+        return _without(_canonical({"kind": self.kind, "body": self.body}), secrets)
 
 
 @dataclass(slots=True)
@@ -68,6 +73,10 @@ class Cassettes:
     def tape(self, test: str, repeat: int) -> Tape:
         """The recordings of one repeat of a test."""
         return Tape(self, self.folder / test, repeat)
+
+    def shared_tape(self, name: str) -> Tape:
+        """The recordings of what tests share and what always answers the same; no test has such a name."""
+        return Tape(self, self.folder / f"_{name}", 0, same_every_time=True)
 
     def files(self) -> Iterator[Path]:
         """Every recording there is."""
@@ -92,9 +101,12 @@ class Tape:
     cassettes: Cassettes
     folder: Path
     repeat: int
+    same_every_time: bool = False
+    """Whether a request that is asked again has the same answer, and one recording."""
     problem: str = ""
     recorded_ms: float = 0.0
     """Milliseconds that the replayed calls took when they were recorded."""
+    asked: Counter[str] = field(default_factory=Counter)
 
     @property
     def replays(self) -> bool:
@@ -106,7 +118,7 @@ class Tape:
 
     def read(self, request: Request) -> Mapping[str, Any]:
         """The recorded response. Raises MissError, with what the nearest recording has that is different."""
-        file = self._file(request)
+        file = self._place(request)
         try:
             recording = json.loads(file.read_text(encoding="utf-8"))
             response = recording["response"]
@@ -119,9 +131,30 @@ class Tape:
         self.recorded_ms += took_ms
         return response  # type: ignore[no-any-return]
 
-    def write(self, request: Request, response: Mapping[str, Any]) -> None:
-        """Keeps a response. Secrets in it, or in the request, are replaced by `***`."""
-        file = self._file(request)
+    def recorder(self, request: Request) -> Callable[[Mapping[str, Any]], None]:
+        """What keeps the response to a request that goes out now, and how long it took; nothing when live.
+
+        Secrets in either are replaced by `***`. What it returns raises RecordingError.
+        """
+        if not self.records:
+            return lambda _: None
+        file, began = self._place(request), time.perf_counter()
+
+        def keep(response: Mapping[str, Any]) -> None:
+            took_ms = round((time.perf_counter() - began) * 1000, 1)
+            self._write(file, request, {**response, "took_ms": took_ms})
+
+        return keep
+
+    def _place(self, request: Request) -> Path:
+        """The file of this request's recording; when it is asked again, that of the next one."""
+        text = request.canonical(self.cassettes.secrets)
+        again = 0 if self.same_every_time else self.asked[text]
+        self.asked[text] += 1
+        numbered = f"{text}\n{self.repeat}" + (f"\n{again}" if again else "")
+        return self.folder / f"{hashlib.sha256(numbered.encode()).hexdigest()}.json"
+
+    def _write(self, file: Path, request: Request, response: Mapping[str, Any]) -> None:
         recording = {
             "format": _FORMAT,
             "kind": request.kind,
@@ -130,15 +163,20 @@ class Tape:
             "response": response,
         }
         text = json.dumps(recording, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
-        _write_whole(file, _without(text, self.cassettes.secrets))
+        try:
+            _write_whole(file, _without(text, self.cassettes.secrets))
+        except OSError as error:
+            reason = (error.strerror or type(error).__name__).lower()
+            self.problem = self.problem or f"the answer cannot be recorded: {reason}"
+            raise RecordingError(
+                self.problem, fix=f"free some space, or see who owns {self.folder}"
+            ) from error
         self.cassettes.used.add(file)
 
-    def _file(self, request: Request) -> Path:
-        return self.folder / f"{request.key(self.repeat)[:32]}.json"
-
     def _miss(self, why: str) -> None:
-        self.problem = self.problem or why
-        raise MissError(why, fix="record it: aivax check --record")
+        told = _without(why, self.cassettes.secrets)
+        self.problem = self.problem or told
+        raise MissError(told, fix="record it: aivax check --record")
 
     def _nearest(self, request: Request) -> str:
         """What is different from the recording that is most alike."""
@@ -149,7 +187,7 @@ class Tape:
             if likeness > best:
                 best, nearest = likeness, body
         if nearest is None:
-            return f"no recording of a {request.kind} request for this test"
+            return f"nothing of the kind ({request.kind}) was recorded for this test"
         if _canonical(nearest) == _canonical(request.body):
             return f"this {request.kind} request was not recorded for repeat {self.repeat + 1}"
         other = difference(nearest, request.body)
@@ -165,13 +203,12 @@ class Tape:
                 yield recording.get("request", {})
 
 
-def environment_secrets(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """The values of all variables whose names say that they are secret, the longest first."""
-    values = {
-        value
-        for name, value in environ.items()
-        if any(part in name.upper() for part in _SECRET_NAMES) and len(value) >= _LEAST_SECRET
-    }
+def environment_secrets(environ: Mapping[str, str], named: Iterable[str] = ()) -> tuple[str, ...]:
+    """The values of all variables whose names say that they are secret, and of those `named`, the longest
+    first."""
+    secret = {name for name in environ if any(part in name.upper() for part in _SECRET_NAMES)}
+    values = {environ.get(name, "").strip() for name in {*secret, *named}}
+    values = {value for value in values if len(value) >= _LEAST_SECRET}
     return tuple(sorted(values, key=len, reverse=True))
 
 

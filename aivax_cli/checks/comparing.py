@@ -15,6 +15,8 @@ _Z = 1.96
 """Standard deviations that hold 95 % of a normal distribution."""
 SIGNIFICANT = 0.05
 """The probability of a chance difference below which one cell counts as worse than another."""
+LEAST_SAMPLES = 6
+"""With fewer, even cells that differ in every sample may differ by chance: 2 / 2⁵ is above `SIGNIFICANT`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +62,15 @@ def rows(results: Sequence[CaseResult], cases: Sequence[Case]) -> tuple[Row, ...
 def best(results: Sequence[CaseResult], table: Sequence[Row]) -> Row | None:
     """The cheapest cell that is not significantly worse than the one that passes most.
 
-    Cells are compared by McNemar's exact test on the samples that both have. Cells with an unknown cost come
-    last among equals; None without any cell.
+    Cells are compared by McNemar's exact test on the samples that both have. Cells with errors are out of the
+    question while there are others; those with an unknown cost come last. None where nothing was decided.
     """
-    if not table:
+    sound = [row for row in table if row.samples and not row.errors] or [row for row in table if row.samples]
+    if not sound:
         return None
-    top = max(table, key=lambda row: row.pass_rate)
-    passed = {row.cell: _passed(results, row.cell) for row in table}
-    good = [row for row in table if not _worse(passed[row.cell], passed[top.cell])]
+    top = max(sound, key=lambda row: row.pass_rate)
+    passed = {row.cell: _passed(results, row.cell) for row in sound}
+    good = [row for row in sound if not _worse(passed[row.cell], passed[top.cell])]
     return min(good, key=lambda row: (row.usd_per_test is None, row.usd_per_test or 0.0, -row.pass_rate))
 
 

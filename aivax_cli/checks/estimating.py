@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from aivax_cli.checks.assertions import JUDGED
 from aivax_cli.checks.cases import Case
-from aivax_cli.core.types import ModelCall, ModelTarget, Prices, Purpose
-from aivax_cli.gateway.check_file import Assertion
+from aivax_cli.core.types import JsonValue, ModelCall, ModelTarget, Prices, Purpose
 from aivax_cli.prompt.assembly import assemble
 from aivax_cli.steps.plan import TurnPlan
 from aivax_cli.strategy import strategy_named
@@ -47,34 +46,29 @@ def estimate(case: Case, plan: TurnPlan, judge: TurnPlan | None, prices_of: Pric
 
 def limits_cost(case: Case) -> bool:
     """Whether anything of the case is about what it costs."""
-    return case.limits.usd is not None or any(map(_about_cost, case.test.expect))
-
-
-def _about_cost(assertion: Assertion) -> bool:
-    inside = [*(assertion.any_of or ()), *(assertion.all_of or ())]
-    inside += [assertion.negated] if assertion.negated else []
-    return assertion.usd is not None or any(map(_about_cost, inside))
+    asserted = any(part.usd is not None for each in case.test.expect for part in each.flat())
+    return asserted or case.limits.usd is not None
 
 
 def _calls(case: Case, plan: TurnPlan, judge: TurnPlan | None, prices_of: PricesOf) -> Iterator[Estimate]:
     if case.test.only == "retrieve":
         if plan.reranker:
-            yield _small(plan.reranker.target, plan.reranker.candidates * _PASSAGE_TOKENS, prices_of)
+            yield _small([plan.reranker.target], plan.reranker.candidates * _PASSAGE_TOKENS, prices_of)
         return
     said = sum(len(message.content) for message in case.conversation) // _CHARACTERS_PER_TOKEN + 1
-    targets: Sequence[ModelTarget] = plan.targets[:1]
+    targets: Sequence[ModelTarget] = plan.targets
     if plan.routing:
-        yield _small(plan.routing.router, said, prices_of)
-        targets = [each[0] for each in plan.routing.levels.values()]
+        yield _small([plan.routing.router], said, prices_of)
+        targets = [target for each in plan.routing.levels.values() for target in each]
     found = 0
     rounds = 1
     if plan.knowledge:
         strategy = strategy_named(plan.knowledge.strategy)
         found = plan.knowledge.max_tokens or plan.knowledge.top * _PASSAGE_TOKENS
         if strategy.rewrite:
-            yield _small(plan.rewriters[0], said, prices_of)
+            yield _small(plan.rewriters, said, prices_of)
         if plan.reranker:
-            yield _small(plan.reranker.target, plan.reranker.candidates * _PASSAGE_TOKENS, prices_of)
+            yield _small([plan.reranker.target], plan.reranker.candidates * _PASSAGE_TOKENS, prices_of)
         rounds = plan.knowledge.max_rounds + 1 if strategy.tool else 1
     if plan.gateway.tools:
         rounds = max(rounds, plan.gateway.max_tool_rounds + 1)
@@ -83,9 +77,9 @@ def _calls(case: Case, plan: TurnPlan, judge: TurnPlan | None, prices_of: Prices
         yield _answer(case, plan, targets, found * round_number, prices_of, attempts)
     if judge is not None:
         output = plan.gateway.parameters.max_completion_tokens or _SMALL_OUTPUT
-        questions = sum(map(_judged, case.test.expect)) * (case.judge.votes if case.judge else 1)
-        for _ in range(questions):
-            yield _of(judge.targets[:1], said + found + output + _JUDGE_FRAME, judge, prices_of)
+        parts = [part for each in case.test.expect for part in each.flat() if part.kind in JUDGED]
+        for _ in range(len(parts) * (case.judge.votes if case.judge else 1)):
+            yield _of(judge.targets, said + found + output + _JUDGE_FRAME, judge, prices_of)
 
 
 def _answer(
@@ -103,28 +97,29 @@ def _answer(
 
 
 def _of(targets: Sequence[ModelTarget], tokens: int, plan: TurnPlan, prices_of: PricesOf) -> Estimate:
-    """One call of the dearest of these models."""
+    """One answer by any of these models."""
+    return _dearest(targets, tokens, Purpose.ANSWER, plan.parameters, prices_of)
+
+
+def _small(targets: Sequence[ModelTarget], tokens: int, prices_of: PricesOf) -> Estimate:
+    """One call of a small model that answers briefly."""
+    return _dearest(targets, tokens, Purpose.REWRITE, {"max_completion_tokens": _SMALL_OUTPUT}, prices_of)
+
+
+def _dearest(
+    targets: Sequence[ModelTarget],
+    tokens: int,
+    purpose: Purpose,
+    parameters: Mapping[str, JsonValue],
+    prices_of: PricesOf,
+) -> Estimate:
+    """One call of the dearest: each may have to stand in for the one before it."""
     dearest, unpriced = Decimal(0), set()
     for target in targets:
         prices = prices_of(target)
         if prices is None:
             unpriced.add(target.label)
         else:
-            call = ModelCall(Purpose.ANSWER, target, (), plan.parameters)
+            call = ModelCall(purpose, target, (), parameters)
             dearest = max(dearest, worst_case(call, prices, tokens, None).usd)
     return Estimate(1, dearest, frozenset(unpriced))
-
-
-def _small(target: ModelTarget, tokens: int, prices_of: PricesOf) -> Estimate:
-    """One call of a small model that answers briefly."""
-    prices = prices_of(target)
-    if prices is None:
-        return Estimate(1, Decimal(0), frozenset((target.label,)))
-    call = ModelCall(Purpose.REWRITE, target, (), {"max_completion_tokens": _SMALL_OUTPUT})
-    return Estimate(1, worst_case(call, prices, tokens, None).usd)
-
-
-def _judged(assertion: Assertion) -> int:
-    inside = [*(assertion.any_of or ()), *(assertion.all_of or ())]
-    inside += [assertion.negated] if assertion.negated else []
-    return int(assertion.kind in JUDGED) + sum(map(_judged, inside))

@@ -35,7 +35,8 @@ def _reasons(
     if errors:
         yield f"{file.name}: {len(errors)} tests could not be decided"
     if gate.max_new_failures is not None and comparison is not None:
-        new = [name for name in comparison.new_failures if name in {result.name for result in results}]
+        own = {result.key for result in results}
+        new = [key for key in comparison.new_failures if key in own]
         if len(new) > gate.max_new_failures:
             yield f"{file.name}: {len(new)} new failures, at most {gate.max_new_failures} allowed"
     else:

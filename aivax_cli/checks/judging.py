@@ -11,7 +11,7 @@ from aivax_cli.checks.assertions.base import Found, excerpt
 from aivax_cli.checks.results import Answer
 from aivax_cli.core.errors import AivaxError
 from aivax_cli.core.types import Charge, Conversation, Message, Passage
-from aivax_cli.gateway.check_file import Assertion, Rubric
+from aivax_cli.gateway.check_assertion import Assertion, Rubric
 
 _FORM = (
     "Reply with one JSON object and nothing else. It has exactly three members: reason, a sentence of your "

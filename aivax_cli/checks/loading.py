@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from aivax_cli.checks.cases import LocatedTest
+from aivax_cli.checks.tables import read_table
 from aivax_cli.core.errors import DefinitionError, Fault, UsageError
 from aivax_cli.gateway.check_file import CheckFile, CheckTest, Dataset
 from aivax_cli.gateway.loading import Reading, read_check_file
-from aivax_cli.gateway.yamlfile import display, read_text
+from aivax_cli.gateway.yamlfile import display
 
 FOLDER = "checks"
-_LISTS = ("must", "any", "must_not", "tags", "contains", "contains_any", "cites")
-_RETRIEVE = ("must", "any", "must_not", "first", "none_above", "k", "recall", "mrr", "ndcg")
-_TEST = ("id", "input", "only", "tags", "skip", "repeat", "min_pass")
+_MOST_FAULTS = 20
+"""Of a dataset, whose rows are often all wrong in the same way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +28,8 @@ class LoadedChecks:
     shown_as: str
     definition: CheckFile
     tests: tuple[LocatedTest, ...]
+    lines: Mapping[str, int] = field(default_factory=dict)
+    """Of its top-level fields."""
 
 
 def check_files(paths: Sequence[Path], root: Path) -> tuple[Path, ...]:
@@ -69,7 +67,9 @@ def load_checks(files: Sequence[Path], *, start: Path) -> tuple[LoadedChecks, ..
             tests += rows
             faults += wrong
         faults += _repeated(reading, tests)
-        loaded.append(LoadedChecks(file, reading.shown_as, reading.definition, tuple(tests)))
+        tree = reading.tree
+        lines = {name: tree.key_line((name,)) for name in CheckFile.model_fields} if tree else {}
+        loaded.append(LoadedChecks(file, reading.shown_as, reading.definition, tuple(tests), lines))
     if faults:
         raise DefinitionError(faults)
     return tuple(loaded)
@@ -100,65 +100,29 @@ def _rows(
 ) -> tuple[list[LocatedTest], list[Fault]]:
     """The tests of a dataset. All of them have the line of its name in the file of checks."""
     file = reading.file.parent / dataset.file
-    text, trouble = read_text(file)
-    if text is None:
-        problem = f"{dataset.file} {trouble.problem}"
-        return [], [Fault(reading.shown_as, line, "datasets", problem)]
+    try:
+        rows = read_table(file)
+    except FileNotFoundError:
+        return [], [Fault(reading.shown_as, line, "datasets", f"no such file: {dataset.file}")]
+    except (OSError, ValueError) as error:
+        return [], [Fault(display(file, start), 1, "", f"cannot be read: {error}")]
     tests: list[LocatedTest] = []
     faults: list[Fault] = []
-    shown = display(file, start)
-    try:
-        rows = list(_read_rows(file.suffix.lower(), text))
-    except (ValueError, csv.Error) as error:
-        return [], [Fault(shown, 1, "", f"cannot be read: {error}")]
     for number, (at, row) in enumerate(rows, start=1):
-        row.setdefault("id", f"{file.stem}-{number}")
         try:
-            test = CheckTest.model_validate(row)
+            test = CheckTest.model_validate({"id": f"{file.stem}-{number}", **row})
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            field = ".".join(str(step) for step in first["loc"])
-            faults.append(Fault(shown, at, field, first["msg"]))
-            continue
-        tests.append(LocatedTest(test, line, (line,) * len(test.expect), line))
+            faults.append(_row_fault(error, display(file, start), at))
+            if len(faults) == _MOST_FAULTS:
+                faults.append(Fault(display(file, start), at, "", "there may be more"))
+                break
+        else:
+            tests.append(LocatedTest(test, line, (line,) * len(test.expect), line))
     return tests, faults
 
 
-def _read_rows(suffix: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Rows with their lines; raises ValueError for what is no table."""
-    if suffix == ".csv":
-        reader = csv.DictReader(io.StringIO(text), strict=True)
-        for row in reader:
-            yield reader.line_num, _of_columns(row)
-    elif suffix in (".jsonl", ".ndjson"):
-        for at, line in enumerate(text.splitlines(), start=1):
-            if line.strip():
-                yield at, _mapping(json.loads(line))
-    elif suffix == ".json":
-        value = json.loads(text)
-        for row in value if isinstance(value, list) else [value]:
-            yield 1, _mapping(row)
-    else:
-        raise ValueError("a dataset is CSV, JSON or JSONL")
-
-
-def _mapping(value: object) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError("every row is an object")  # noqa: TRY004 - a fault of the data
-    return value
-
-
-def _of_columns(row: dict[str, str | None]) -> dict[str, Any]:
-    """A row of CSV as a test: its own fields, those of `retrieve`, and every other column an assertion."""
-    test: dict[str, Any] = {}
-    for column, cell in row.items():
-        if column is None or cell is None or not cell.strip():
-            continue
-        value: Any = [part.strip() for part in cell.split(";") if part.strip()] if column in _LISTS else cell
-        if column in _TEST:
-            test[column] = value
-        elif column in _RETRIEVE:
-            test.setdefault("retrieve", {})[column] = value
-        else:
-            test.setdefault("expect", []).append({column: value})
-    return test
+def _row_fault(error: ValidationError, shown: str, at: int) -> Fault:
+    first = error.errors(include_url=False, include_input=False)[0]
+    field = ".".join(str(step) for step in first["loc"] if not isinstance(step, int))
+    unknown = first["type"] == "extra_forbidden"
+    return Fault(shown, at, field, "is no field of a test and no assertion" if unknown else first["msg"])

@@ -15,7 +15,7 @@ from aivax_cli.checks.results import Answer
 def own_rule(reference: str, answer: Answer, ground: Ground) -> Found:
     """What the function says of the answer: True or None is a pass, False or a text a failure.
 
-    Whatever else happens (no such file, an exception) leaves it undecided.
+    Whatever else happens (no such file, an exception, `sys.exit`) leaves it undecided.
     """
     name, _, function = reference.rpartition(":")
     file = ground.find(name)
@@ -24,7 +24,7 @@ def own_rule(reference: str, answer: Answer, ground: Ground) -> Found:
     try:
         check = _function(file, function)
         said = check(answer)
-    except Exception as error:  # noqa: BLE001 - it is the user's own code, which may raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - it is the user's own code
         return Found(
             None, reference, excerpt(answer.text), f"{reference} raised {type(error).__name__}: {error}"
         )

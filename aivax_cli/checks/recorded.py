@@ -1,4 +1,4 @@
-"""The outside of a turn, recorded or replayed: chat models, rerankers, remote embedders, tools.
+"""The outside of a turn, recorded or replayed: chat models, rerankers, remote embedders, tools, instructions.
 
 Each stands in for the port it has the shape of, and writes or reads one tape.
 """
@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict
 from decimal import Decimal
@@ -31,6 +30,7 @@ from aivax_cli.core.types import (
     ToolOutcome,
     ToolSpec,
 )
+from aivax_cli.model.remote_text import RemoteRead, RemoteSource, RemoteTexts
 
 
 class RecordedChat:
@@ -47,7 +47,7 @@ class RecordedChat:
             for item in _items(self._tape.read(request)):
                 yield item
             return
-        began = time.perf_counter()
+        keep = self._tape.recorder(request)
         text: list[str] = []
         try:
             async with aclosing(self._chat.stream(call)) as items:
@@ -55,17 +55,11 @@ class RecordedChat:
                     if isinstance(item, ModelText):
                         text.append(item.text)
                     elif isinstance(item, ModelEnd):
-                        self._keep(request, {"text": "".join(text), "end": _end(item)}, began)
+                        keep({"text": "".join(text), "end": _end(item)})
                     yield item
         except ModelError as error:
-            told = {"message": error.message, "fix": error.fix, "status": error.status}
-            self._keep(request, {"text": "", "error": told}, began)
+            keep({"text": "".join(text), "error": _told(error)})
             raise
-
-    def _keep(self, request: Request, response: Mapping[str, Any], began: float) -> None:
-        if self._tape.records:
-            took_ms = round((time.perf_counter() - began) * 1000, 1)
-            self._tape.write(request, {**response, "took_ms": took_ms})
 
 
 class RecordedReranker:
@@ -79,11 +73,15 @@ class RecordedReranker:
         """See `core.ports.RerankEndpoint.scores`."""
         request = Request("rerank", {"model": target.name, "question": question, "texts": list(texts)})
         if self._tape.replays:
-            response = self._tape.read(request)
+            response = _response(self._tape, request)
             return RerankScores(tuple(response["scores"]), response["tokens"])
-        answer = await self._endpoint.scores(target, question, texts)
-        if self._tape.records:
-            self._tape.write(request, {"scores": list(answer.scores), "tokens": answer.tokens})
+        keep = self._tape.recorder(request)
+        try:
+            answer = await self._endpoint.scores(target, question, texts)
+        except ModelError as error:
+            keep({"error": _told(error)})
+            raise
+        keep({"scores": list(answer.scores), "tokens": answer.tokens})
         return answer
 
 
@@ -99,13 +97,17 @@ class RecordedEmbeddings:
         """See `core.ports.EmbeddingEndpoint.embed`."""
         request = Request("embedding", {"model": self._model, "texts": list(texts)})
         if self._tape.replays:
-            response = self._tape.read(request)
+            response = _response(self._tape, request)
             vectors = tuple(base64.b64decode(vector) for vector in response["vectors"])
             return EmbeddingAnswer(vectors, response["tokens"])
-        answer = self._endpoint.embed(texts)
-        if self._tape.records:
-            vectors_64 = [base64.b64encode(vector).decode() for vector in answer.vectors]
-            self._tape.write(request, {"vectors": vectors_64, "tokens": answer.tokens})
+        keep = self._tape.recorder(request)
+        try:
+            answer = self._endpoint.embed(texts)
+        except ModelError as error:
+            keep({"error": _told(error)})
+            raise
+        vectors_64 = [base64.b64encode(vector).decode() for vector in answer.vectors]
+        keep({"vectors": vectors_64, "tokens": answer.tokens})
         return answer
 
 
@@ -121,9 +123,9 @@ class RecordedTools:
         request = Request("tools", {})
         if self._tape.replays:
             return tuple(ToolSpec(**spec) for spec in self._tape.read(request)["specs"])
+        keep = self._tape.recorder(request)
         specs = await self._tools.specs()
-        if self._tape.records:
-            self._tape.write(request, {"specs": [asdict(spec) for spec in specs]})
+        keep({"specs": [asdict(spec) for spec in specs]})
         return specs
 
     def warnings(self) -> tuple[str, ...]:
@@ -136,10 +138,28 @@ class RecordedTools:
         if self._tape.replays:
             response = self._tape.read(request)
             return ToolOutcome(response["text"], response["failed"])
+        keep = self._tape.recorder(request)
         outcome = await self._tools.run(call)
-        if self._tape.records:
-            self._tape.write(request, {"text": outcome.text, "failed": outcome.failed})
+        keep({"text": outcome.text, "failed": outcome.failed})
         return outcome
+
+
+class RecordedTexts(RemoteTexts):
+    """Instructions from elsewhere. In a replay nothing is fetched, and no copy of another time is used."""
+
+    def __init__(self, texts: RemoteTexts, tape: Tape) -> None:
+        self._texts = texts
+        self._tape = tape
+
+    async def read(self, sources: Sequence[RemoteSource]) -> RemoteRead:
+        """See `model.remote_text.RemoteTexts.read`. Sources are told apart by what messages call them."""
+        request = Request("instructions", {"sources": [source.shown for source in sources]})
+        if self._tape.replays:
+            return RemoteRead(tuple(self._tape.read(request)["texts"]))
+        keep = self._tape.recorder(request)
+        read = await self._texts.read(sources)
+        keep({"texts": list(read.texts)})
+        return read
 
 
 def chat_request(call: ModelCall) -> Request:
@@ -165,27 +185,40 @@ def _named(url: str) -> str:
     return f"sha256:{hashlib.sha256(url.encode()).hexdigest()}" if url.startswith("data:") else url
 
 
-def _items(response: Mapping[str, Any]) -> tuple[ModelItem, ...]:
-    """The items of a recorded response, its text in one piece. Raises the error that was recorded."""
+def _told(error: ModelError) -> dict[str, Any]:
+    return {"message": error.message, "fix": error.fix, "status": error.status}
+
+
+def _response(tape: Tape, request: Request) -> Mapping[str, Any]:
+    """The recorded response. Raises the error that was recorded, or MissError."""
+    response = tape.read(request)
+    _raise_recorded(response)
+    return response
+
+
+def _raise_recorded(response: Mapping[str, Any]) -> None:
     if error := response.get("error"):
         raise ModelError(error["message"], fix=error["fix"], status=error["status"])
+
+
+def _items(response: Mapping[str, Any]) -> Iterator[ModelItem]:
+    """The items of a recorded response, its text in one piece. Raises the error that was recorded."""
+    if response["text"]:
+        yield ModelText(response["text"])
+    _raise_recorded(response)
     end = response["end"]
     usage = end["usage"]
     billed = (
         Charge(each["sku"], each["quantity"], _decimal(each["unit_price_usd"]), each["description"])
         for each in end["billed"]
     )
-    text = (ModelText(response["text"]),) if response["text"] else ()
-    return (
-        *text,
-        ModelEnd(
-            end["model"],
-            end["finish_reason"],
-            TokenUsage(**usage) if usage else None,
-            tuple(ToolCall(**call) for call in end["tool_calls"]),
-            tuple(billed),
-            end["broken"],
-        ),
+    yield ModelEnd(
+        end["model"],
+        end["finish_reason"],
+        TokenUsage(**usage) if usage else None,
+        tuple(ToolCall(**call) for call in end["tool_calls"]),
+        tuple(billed),
+        end["broken"],
     )
 
 

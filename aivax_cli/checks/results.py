@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
@@ -86,6 +86,16 @@ def cell_label(cell: Cell) -> str:
     return ", ".join(value if name in ("strategy", "model") else f"{name}={value}" for name, value in cell)
 
 
+def case_name(test: str, cell: Cell) -> str:
+    """`id`, or `id[cell]`."""
+    return f"{test}[{cell_label(cell)}]" if cell else test
+
+
+def case_key(file: Path, name: str) -> str:
+    """The name with that of its file: `shop/refund-window`."""
+    return f"{file.stem}/{name}"
+
+
 @dataclass(frozen=True, slots=True)
 class CaseResult:
     """All repeats of a test in one cell."""
@@ -105,7 +115,12 @@ class CaseResult:
     @property
     def name(self) -> str:
         """`id`, or `id[cell]`."""
-        return f"{self.id}[{cell_label(self.cell)}]" if self.cell else self.id
+        return case_name(self.id, self.cell)
+
+    @property
+    def key(self) -> str:
+        """The name with that of its file."""
+        return case_key(self.file, self.name)
 
     @property
     def passed(self) -> int:
@@ -118,15 +133,26 @@ class CaseResult:
         return next(bad, self.samples[0] if self.samples else None)
 
     @property
+    def why(self) -> str:
+        """Why it was skipped, or did not pass, in a line."""
+        sample = self.shown
+        if sample is None or self.status in (Status.PASS, Status.SKIP):
+            return self.reason
+        first = sample.first
+        said = sample.problem or (f"{first.kind}: {first.reason}" if first else "")
+        repeats = f" ({self.passed} of {len(self.samples)} passed, {self.needed} needed)"
+        return said + (repeats if len(self.samples) > 1 else "")
+
+    @property
     def usd(self) -> Decimal | None:
         """What it cost; None while a part is unpriced."""
         return sum_usd(sample.answer.usd for sample in self.samples if sample.answer)
 
 
-def sum_usd(amounts: object) -> Decimal | None:
+def sum_usd(amounts: Iterable[Decimal | None]) -> Decimal | None:
     """The sum of amounts, None while one is unpriced."""
     total = Decimal(0)
-    for amount in amounts:  # type: ignore[attr-defined]
+    for amount in amounts:
         if amount is None:
             return None
         total += amount
@@ -150,8 +176,6 @@ class Run:
     duration_s: float
     mode: str
     """`live`, `record` or `replay`."""
-    files: tuple[Path, ...] = ()
-    notes: tuple[str, ...] = ()
 
     def count(self, status: Status) -> int:
         return sum(result.status is status for result in self.results)
@@ -164,7 +188,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What is different from the baseline in one test."""
+    """What is different from the baseline in one test; `name` is its key."""
 
     name: str
     kind: str
@@ -173,11 +197,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A run beside its baseline."""
+    """A run beside its baseline; tests are named by their keys."""
 
     new_failures: Sequence[str] = ()
     fixed: Sequence[str] = ()
     changes: Sequence[Change] = ()
     unknown: Sequence[str] = ()
     """Tests that the baseline does not have."""
-    figures: Mapping[str, float] = field(default_factory=dict)

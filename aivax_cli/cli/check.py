@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,9 +11,6 @@ from aivax_cli.cli.check_reports import Reports
 from aivax_cli.cli.check_run import Asked, Modes, asked_for, run_checks, selected_by
 from aivax_cli.cli.command import Session
 from aivax_cli.core.errors import UsageError
-
-if TYPE_CHECKING:
-    from aivax_cli.checks.cases import Selection
 
 
 def check(
@@ -66,18 +63,29 @@ def check(
 
         write_drafts(session, generate, count, gateway)
         return
-    if prune and (text or tag or shard or failed):
-        raise UsageError("--prune needs the whole run", fix="leave out -k, --tag, --shard and --failed")
+    if prune and (text or tag or shard or failed or paths):
+        raise UsageError("--prune needs the whole run", fix="leave out what selects tests")
     modes = Modes(record=record, replay=replay, live=live)
     selection = selected_by(text, tag, shard, failed=failed)
     if estimate:
         _say_estimate(session, asked_for(session, paths, selection, modes))
         return
-    reports = Reports(junit, html, markdown, github=github)
-    code = _checked(session, asked_for(session, paths, selection, modes), reports, prune=prune, bless=bless)
+    here = session.directory
+    files = [file and here / file for file in (junit, html, markdown)]
+    reports = Reports(files[0], files[1], files[2], github)
+    reports.refuse_unwritable()
+
+    def run() -> int:
+        asked = asked_for(session, paths, selection, modes)
+        return _checked(session, asked, reports, prune=prune, bless=bless)
+
     if watch:
-        _watched(session, paths, selection, modes, reports)
-    if code:
+        from aivax_cli.cli.check_watch import run_at_changes
+        from aivax_cli.gateway.workspace import find_workspace
+
+        given = [here / path for path in paths or []]
+        run_at_changes(session, find_workspace(here), given, reports.files, run)
+    if code := run():
         raise typer.Exit(code)
 
 
@@ -91,38 +99,18 @@ def _checked(session: Session, asked: Asked, reports: Reports, *, prune: bool, b
     from aivax_cli.render.check_view import show_run
 
     run, comparison = asyncio.run(run_checks(session, asked))
-    if bless:
-        asked.baseline.write_text(baseline_text(run.results, read_baseline(asked.baseline)), encoding="utf-8")
-    reports.write(session, run, asked.workspace.root, comparison)
-    if prune:
-        session.screen.note(f"removed {asked.cassettes.prune()} recordings that nothing used")
     if session.screen.json_output:
-        session.screen.data(run_object(run, asked.workspace.root))
+        session.screen.data(run_object(run, asked.workspace.root, comparison))
     else:
         show_run(session.screen, run, session.directory, comparison)
+    if bless:
+        text = baseline_text(run.results, read_baseline(asked.baseline), whole=asked.whole)
+        asked.baseline.parent.mkdir(exist_ok=True)
+        asked.baseline.write_text(text, encoding="utf-8")
+    if prune:
+        session.screen.note(f"removed {asked.cassettes.prune()} recordings that nothing used")
+    reports.write(session, run, asked.workspace.root, comparison)
     return exit_code(run.results, run.verdict)
-
-
-def _watched(
-    session: Session, paths: list[Path] | None, selection: Selection, modes: Modes, reports: Reports
-) -> None:
-    """Runs again at every change of a definition, until Ctrl-C. What is wrong in a file is told meanwhile."""
-    from watchfiles import watch as changes
-
-    from aivax_cli.core.errors import AivaxError
-    from aivax_cli.gateway.workspace import find_workspace
-
-    root = find_workspace(session.directory).root
-    folders = [root / name for name in ("checks", "gateways", "collections") if (root / name).is_dir()]
-    session.screen.note("watching for changes; Ctrl-C ends")
-    for changed in changes(*folders, raise_interrupt=True):
-        if all("/cassettes/" in path or path.endswith("baseline.json") for _, path in changed):
-            continue
-        try:
-            asked = asked_for(session, paths, selection, modes)
-            _checked(session, asked, reports, prune=False, bless=False)
-        except AivaxError as error:
-            session.screen.error(error)
 
 
 def _say_estimate(session: Session, asked: Asked) -> None:
@@ -140,7 +128,7 @@ def _say_estimate(session: Session, asked: Asked) -> None:
             }
         )
         return
-    session.screen.show(f"{len(asked.cases)} tests, at most {found.calls} model calls")
+    session.screen.show(f"{len(asked.cases)} tests, at most {found.calls} answers of models")
     session.screen.show(f"at most {usd_short(found.usd)}")
     if found.unpriced:
         session.screen.show(f"and whatever these cost: {', '.join(sorted(found.unpriced))}")

@@ -30,6 +30,8 @@ class Asked:
     cases: tuple[Case, ...]
     cassettes: Cassettes
     baseline: Path
+    whole: bool
+    """Whether these are all cases of the workspace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ def asked_for(
 ) -> Asked:
     """What is to be run. `adapt` changes each file of checks before its cases are made.
 
-    Raises UsageError when nothing is selected, DefinitionError for what is wrong in the files.
+    Raises UsageError when nothing is selected, DefinitionError for what is wrong in the files, or in the
+    gateways that they name.
     """
     from aivax_cli.checks.baseline import FILE
     from aivax_cli.checks.cases import cases
@@ -68,6 +71,7 @@ def asked_for(
     from aivax_cli.checks.loading import FOLDER as CHECKS
     from aivax_cli.checks.loading import check_files, load_checks
     from aivax_cli.gateway.workspace import find_workspace
+    from aivax_cli.wiring.checks import key_variables
 
     workspace = find_workspace(session.directory)
     given = [session.directory / path for path in paths or []]
@@ -76,16 +80,26 @@ def asked_for(
         files = tuple(adapt(each) for each in files)
     if selection.names is not None:
         selection = replace(selection, names=_failed_names(workspace))
-    selected = tuple(
-        case for each in files for case in cases(each.definition, each.tests, each.file, selection)
-    )
-    if not selected:
-        fix = "check -k, --tag and --shard against the tests' ids and tags"
-        raise UsageError("no test is selected", fix=fix)
+    every = [case for each in files for case in cases(each.definition, each.tests, each.file)]
+    selected = selection.of(every)
+    _refuse_nothing(selected, selection)
+    keys = key_variables(workspace, files, selected)
     home = workspace.root / CHECKS
     folder = home / FOLDER
-    cassettes = Cassettes(folder, modes.chosen(folder), environment_secrets(os.environ))
-    return Asked(workspace, files, selected, cassettes, home / FILE)
+    cassettes = Cassettes(folder, modes.chosen(folder), environment_secrets(os.environ, keys))
+    whole = selection.everything and not paths
+    return Asked(workspace, files, selected, cassettes, home / FILE, whole)
+
+
+def _refuse_nothing(selected: Sequence[Case], selection: Selection) -> None:
+    """Raises UsageError when no test would be run: that must not look like a success."""
+    if not selected and selection.names == frozenset():
+        raise UsageError("no test is selected: all of them passed the last time", fix="leave out --failed")
+    if not selected:
+        fix = "check -k, --tag, --failed and --shard against the tests' ids and tags"
+        raise UsageError("no test is selected", fix=fix)
+    if all(case.test.skip is not None for case in selected):
+        raise UsageError("every selected test is skipped", fix="take skip: out of one")
 
 
 def selected_by(
@@ -105,51 +119,55 @@ def _part(shard: str) -> tuple[int, int]:
     return int(which), int(of)
 
 
-async def run_checks(session: Session, asked: Asked) -> tuple[Run, Comparison | None]:
-    """Runs the cases, and sets the run beside its baseline."""
-    import time
-
-    from aivax_cli.checks.baseline import compare, read_baseline
-    from aivax_cli.checks.gating import verdict
-    from aivax_cli.checks.results import Run
+async def run_all(session: Session, asked: Asked) -> tuple[CaseResult, ...]:
+    """The results of all cases, with progress meanwhile."""
     from aivax_cli.checks.running import run_cases
     from aivax_cli.render.check_view import CheckProgress
     from aivax_cli.render.downloads import download_progress
     from aivax_cli.wiring.checks import open_bench, refuse_unpriced
 
-    baseline = read_baseline(asked.baseline)
     refuse_unpriced(asked.workspace, asked.files, asked.cases)
-    began = time.perf_counter()
     on_download = download_progress(session.screen.note)
     async with open_bench(asked.workspace, asked.cassettes, on_download=on_download) as bench:
         with CheckProgress(session.screen, len(asked.cases)) as progress:
-            results = await run_cases(asked.cases, bench, progress.add)
+            return await run_cases(asked.cases, bench, progress.add)
+
+
+async def run_checks(session: Session, asked: Asked) -> tuple[Run, Comparison | None]:
+    """Runs the cases, and sets the run beside its baseline. Keeps which did not pass."""
+    import time
+
+    from aivax_cli.checks.baseline import compare, read_baseline
+    from aivax_cli.checks.gating import verdict
+    from aivax_cli.checks.results import Run
+
+    baseline = read_baseline(asked.baseline)
+    began = time.perf_counter()
+    results = await run_all(session, asked)
     comparison = None if baseline is None else compare(results, baseline)
-    _remember(asked.workspace, results)
+    _remember(asked.workspace, results, whole=asked.whole)
     gates = [(each.file, each.definition.gate) for each in asked.files]
-    run = Run(
-        results,
-        verdict(results, gates, comparison),
-        time.perf_counter() - began,
-        asked.cassettes.mode.value,
-        tuple(each.file for each in asked.files),
-    )
-    return run, comparison
+    duration_s = time.perf_counter() - began
+    judged = verdict(results, gates, comparison)
+    return Run(results, judged, duration_s, asked.cassettes.mode.value), comparison
 
 
 def _last_file(workspace: Workspace) -> Path:
     return workspace.state_dir / "checks-last.json"
 
 
-def _remember(workspace: Workspace, results: Sequence[CaseResult]) -> None:
-    """Keeps which tests did not pass, for --failed; tests that were not run now stay as they were."""
+def _remember(workspace: Workspace, results: Sequence[CaseResult], *, whole: bool) -> None:
+    """Keeps which tests did not pass, for --failed. Of a run in part, the others stay as they were."""
     import json
 
     from aivax_cli.checks.results import Status
 
-    before = _failed_names(workspace) if _last_file(workspace).exists() else frozenset()
-    bad = {each.name for each in results if each.status in (Status.FAIL, Status.ERROR)}
-    names = sorted(bad | (before - {each.name for each in results}))
+    before: frozenset[str] = frozenset()
+    if not whole:
+        with suppress(UsageError):  # there was no run before, or its file is unreadable
+            before = _failed_names(workspace)
+    bad = {each.key for each in results if each.status in (Status.FAIL, Status.ERROR)}
+    names = sorted(bad | (before - {each.key for each in results}))
     with suppress(OSError):
         workspace.state_dir.mkdir(exist_ok=True)
         _last_file(workspace).write_text(json.dumps(names), encoding="utf-8")

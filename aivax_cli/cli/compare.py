@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aivax_cli.cli.check_run import Modes, asked_for, run_checks, selected_by
+from aivax_cli.cli.check_run import Modes, asked_for, run_all, selected_by
 from aivax_cli.cli.command import Session
 from aivax_cli.core.errors import UsageError
 
 if TYPE_CHECKING:
     from aivax_cli.checks.comparing import Row
     from aivax_cli.checks.loading import LoadedChecks
+    from aivax_cli.checks.results import CaseResult
 
 
 def compare(
@@ -48,7 +49,7 @@ def compare(
 
     `aivax compare --strategy Plain,FullRewrite --top 3,5 --best`
 
-    Exit code 0 when every cell was run; 1 when there were only errors.
+    Exit code 0 when anything was found out; 1 when there were only errors.
     """
     from aivax_cli.checks.comparing import best as best_row
     from aivax_cli.checks.comparing import rows
@@ -60,9 +61,9 @@ def compare(
     selection = selected_by(text, tag, None)
     modes = Modes(record=record, replay=replay, live=live)
     asked = asked_for(session, paths, selection, modes, adapt=_with(matrix))
-    run, _ = asyncio.run(run_checks(session, asked))
-    table = rows(run.results, asked.cases)
-    chosen = best_row(run.results, table)
+    results = asyncio.run(run_all(session, asked))
+    table = rows(results, asked.cases)
+    chosen = best_row(results, table)
     if session.screen.json_output:
         session.screen.data(
             {"cells": [_object(row) for row in table], "best": _object(chosen) if chosen else None}
@@ -72,7 +73,8 @@ def compare(
         if best and chosen is not None:
             session.screen.show("")
             session.screen.show(_advice(chosen))
-    if all(result.status is Status.ERROR for result in run.results):
+        _say_doubts(session, results, table)
+    if all(result.status in (Status.ERROR, Status.SKIP) for result in results):
         raise typer.Exit(1)
 
 
@@ -103,6 +105,22 @@ def _with(matrix: Mapping[str, list[str]]) -> Callable[[LoadedChecks], LoadedChe
         return replace(checks, definition=checks.definition.model_copy(update={"matrix": chosen}))
 
     return adapt
+
+
+def _say_doubts(session: Session, results: Sequence[CaseResult], table: Sequence[Row]) -> None:
+    """What keeps the table from saying much: errors, by the first of them, and too few samples."""
+    from aivax_cli.checks.comparing import LEAST_SAMPLES
+    from aivax_cli.checks.results import Status
+
+    wrong = [result for result in results if result.status is Status.ERROR]
+    if wrong:
+        session.screen.warn(f"{len(wrong)} tests were errors; the first is {wrong[0].name}: {wrong[0].why}")
+    fewest = min(row.samples for row in table)
+    if len(table) > 1 and fewest < LEAST_SAMPLES:
+        session.screen.warn(
+            f"{fewest} decided samples in a cell are too few to tell chance from difference; "
+            f"it takes {LEAST_SAMPLES} at least"
+        )
 
 
 def _label(row: Row) -> str:

@@ -14,6 +14,7 @@ import pytest
 
 if TYPE_CHECKING:
     from aivax_cli.checks.cases import Case
+    from aivax_cli.checks.loading import LoadedChecks
     from aivax_cli.checks.results import CaseResult
     from aivax_cli.gateway.workspace import Workspace
 
@@ -43,6 +44,8 @@ class CheckFailed(Exception):
 class ChecksFile(pytest.File):
     """A file of checks."""
 
+    loaded: LoadedChecks
+
     def collect(self) -> Iterator[CheckItem]:
         """An item for each test and cell. A fault in the file is an error of the collection."""
         from aivax_cli.checks.cases import cases
@@ -50,10 +53,10 @@ class ChecksFile(pytest.File):
         from aivax_cli.core.errors import DefinitionError
 
         try:
-            (loaded,) = load_checks((self.path,), start=self.config.rootpath)
+            (self.loaded,) = load_checks((self.path,), start=self.config.rootpath)
         except DefinitionError as error:
             raise self.CollectError(str(error)) from error
-        for case in cases(loaded.definition, loaded.tests, self.path):
+        for case in cases(self.loaded.definition, self.loaded.tests, self.path):
             yield CheckItem.from_parent(self, name=case.name, case=case)
 
     def results(self, session: pytest.Session) -> dict[str, CaseResult]:
@@ -61,7 +64,8 @@ class ChecksFile(pytest.File):
         known: dict[str, CaseResult] | None = getattr(self, "_results", None)
         if known is None:
             items = [item for item in session.items if isinstance(item, CheckItem) and item.parent is self]
-            known = _run(self.path, tuple(item.case for item in items), self.config.getoption("--aivax-mode"))
+            mode = self.config.getoption("--aivax-mode")
+            known = _run(self.loaded, tuple(item.case for item in items), mode)
             self._results = known
         return known
 
@@ -77,17 +81,20 @@ class CheckItem(pytest.Item):
 
     def runtest(self) -> None:
         """Fails with the first difference, skips what the file skips."""
-        from aivax_cli.checks.reports.junit import reason
         from aivax_cli.checks.results import Status
+        from aivax_cli.core.errors import AivaxError
 
         file = self.parent
         if not isinstance(file, ChecksFile):
             raise TypeError("a check is collected from a file of checks")
-        result = file.results(self.session)[self.name]
+        try:
+            result = file.results(self.session)[self.name]
+        except AivaxError as error:
+            raise CheckFailed(f"error: {error}") from error
         if result.status is Status.SKIP:
             pytest.skip(result.reason)
         if result.status is not Status.PASS:
-            raise CheckFailed(f"{result.status}: {reason(result)}")
+            raise CheckFailed(f"{result.status}: {result.why}")
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The report without a traceback: nothing in it would help."""
@@ -100,7 +107,8 @@ class CheckItem(pytest.Item):
         return self.path, self.case.located.line - 1, self.name
 
 
-def _run(file: Path, selected: tuple[Case, ...], mode: str | None) -> dict[str, CaseResult]:
+def _run(checks: LoadedChecks, selected: tuple[Case, ...], mode: str | None) -> dict[str, CaseResult]:
+    """The results by name. Raises AivaxError for what keeps all of them from being run."""
     import asyncio
     import os
 
@@ -108,12 +116,14 @@ def _run(file: Path, selected: tuple[Case, ...], mode: str | None) -> dict[str, 
     from aivax_cli.checks.loading import FOLDER as CHECKS
     from aivax_cli.checks.running import run_cases
     from aivax_cli.gateway.workspace import find_workspace
-    from aivax_cli.wiring.checks import open_bench
+    from aivax_cli.wiring.checks import key_variables, open_bench, refuse_unpriced
 
-    workspace: Workspace = find_workspace(file.parent)
+    workspace: Workspace = find_workspace(checks.file.parent)
+    keys = key_variables(workspace, (checks,), selected)
+    refuse_unpriced(workspace, (checks,), selected)
     folder = workspace.root / CHECKS / FOLDER
     chosen = Mode(mode) if mode else default_mode(os.environ, folder)
-    cassettes = Cassettes(folder, chosen, environment_secrets(os.environ))
+    cassettes = Cassettes(folder, chosen, environment_secrets(os.environ, keys))
 
     async def run() -> dict[str, CaseResult]:
         async with open_bench(workspace, cassettes) as bench:

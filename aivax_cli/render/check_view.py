@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _MARKS = {"pass": ("✓", "green"), "fail": ("✗", "red"), "error": ("!", "yellow"), "skip": ("-", "dim")}
 
+_MOST_ROWS = 40
+"""Tests from which on those that passed are counted and not listed."""
+
 
 class CheckProgress:
     """How far a run is, on one line."""
@@ -50,7 +53,10 @@ class CheckProgress:
 
 
 def show_run(screen: Screen, run: Run, start: Path, comparison: Comparison | None = None) -> None:
-    """The table of a run, what it comes to, what is new since the baseline. Paths are relative to `start`."""
+    """The table of a run, what it comes to, what is new since the baseline. Paths are relative to `start`.
+
+    Of many tests only those are in the table that did not pass.
+    """
     from rich.table import Table
     from rich.text import Text
 
@@ -60,13 +66,17 @@ def show_run(screen: Screen, run: Run, start: Path, comparison: Comparison | Non
     table.add_column("passed", justify="right")
     table.add_column("cost", justify="right")
     table.add_column("first difference", overflow="fold")
-    for result in run.results:
+    shown = [result for result in run.results if result.status.value != "pass"]
+    if len(run.results) <= _MOST_ROWS:
+        shown = list(run.results)
+    for result in shown:
         mark, colour = _MARKS[result.status.value]
         passed = f"{result.passed}/{len(result.samples)}" if result.samples else ""
         spent = "" if not result.samples else "unpriced" if result.usd is None else usd_short(result.usd)
         table.add_row(Text(mark, colour), Text(result.name), passed, spent, Text(_difference(result, start)))
-    screen.show(table)
-    screen.show("")
+    if shown:
+        screen.show(table)
+        screen.show("")
     screen.show(Text(_summary(run)))
     for reason in run.verdict.reasons:
         screen.show(Text(safe_line(reason), "red"))
@@ -84,8 +94,7 @@ def _difference(result: CaseResult, start: Path) -> str:
     first = sample.first
     line = first.line if first else result.line
     place = f"{Path(os.path.relpath(result.file, start)).as_posix()}:{line}"
-    said = sample.problem or (f"{first.kind}: {first.reason}" if first else "")
-    return f"{place} {safe_line(said)}"
+    return f"{place} {safe_line(result.why)}"
 
 
 def _since(comparison: Comparison) -> Iterator[str]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from aivax_cli.core.errors import DefinitionError, NotFoundError, UsageError
+from aivax_cli.core.errors import AivaxError, DefinitionError, Fault, NotFoundError, UsageError
 from aivax_cli.wiring.adapters import asset_store
 from aivax_cli.wiring.budgets import UncountedDay
-from aivax_cli.wiring.gateways import open_workspace
+from aivax_cli.wiring.gateways import GatewayRuntime, open_workspace
 
 if TYPE_CHECKING:
     from aivax_cli.assets.store import AssetStore, Progress
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from aivax_cli.gateway.workspace import LoadedGateway, Workspace
     from aivax_cli.retrieval.embedding.base import Embedder
     from aivax_cli.steps.plan import Ports, TurnPlan
+    from aivax_cli.usage.meter import Meter
+    from aivax_cli.usage.tracing import TurnTrace
     from aivax_cli.wiring.gateways import OpenWorkspace
 
 _UNRELATED = 0.75
@@ -51,7 +53,7 @@ async def open_bench(
     from aivax_cli.checks.running import Bench
 
     def wrap(endpoint: EmbeddingEndpoint, model: str) -> EmbeddingEndpoint:
-        return RecordedEmbeddings(endpoint, model, cassettes.tape("embeddings", 0))
+        return RecordedEmbeddings(endpoint, model, cassettes.shared_tape("embeddings"))
 
     store = asset_store(environ, on_progress=on_download)
     opening = open_workspace(workspace, environ=environ, on_download=on_download, wrap=wrap)
@@ -63,16 +65,18 @@ async def open_bench(
             from aivax_cli.checks.cases import assignments
 
             tape = cassettes.tape(case.test.id, number)
-            return _TapedGateway(
-                _taped(opened, tape), gateways.load(case.gateway, assignments(case.cell)), tape
-            )
+            runtime = gateways.open(case.gateway, assignments(case.cell), _taped(opened, tape))
+            return _TapedGateway(runtime, tape)
 
         def judge(case: Case, number: int) -> Ask:
             name = case.judge.gateway if case.judge else case.gateway
 
             async def ask(conversation: Conversation, vote: int) -> Reply:
                 tape = cassettes.tape(case.test.id, number * _VOTES + vote)
-                return await _asked(_taped(opened, tape), gateways.load(name, ()), conversation)
+                reply = await _asked(gateways.open(name, (), _taped(opened, tape)), conversation)
+                if tape.problem:
+                    raise AivaxError(tape.problem)
+                return reply
 
             return ask
 
@@ -86,26 +90,51 @@ async def open_bench(
 
 @dataclass(slots=True)
 class _Gateways:
-    """Gateways by name and settings, each read once."""
+    """Gateways by name and settings, each read and planned once: a run may take thousands of turns."""
 
     workspace: Workspace
-    known: dict[tuple[str, tuple[str, ...]], LoadedGateway] = field(default_factory=dict)
+    known: dict[tuple[str, tuple[str, ...]], tuple[LoadedGateway, TurnPlan]] = field(default_factory=dict)
 
-    def load(self, name: str, assignments: Sequence[str]) -> LoadedGateway:
-        key = (name, tuple(assignments))
-        if key not in self.known:
+    def plan(self, name: str, settings: tuple[str, ...]) -> TurnPlan:
+        """Raises what is wrong with the gateway."""
+        return self._found(name, settings)[1]
+
+    def open(self, name: str, settings: tuple[str, ...], opened: OpenWorkspace) -> GatewayRuntime:
+        """The gateway, ready for a turn."""
+        loaded, plan = self._found(name, settings)
+        return _PlannedGateway(loaded, opened, plan)
+
+    def _found(self, name: str, settings: tuple[str, ...]) -> tuple[LoadedGateway, TurnPlan]:
+        from aivax_cli.wiring.plans import plan_turn
+
+        if (name, settings) not in self.known:
             loaded = self.workspace.load(name)
-            if assignments:
-                loaded = loaded.with_settings(assignments)
-            self.known[key] = loaded
-        return self.known[key]
+            if settings:
+                loaded = loaded.with_settings(settings)
+            self.known[name, settings] = (loaded, plan_turn(loaded, self.workspace))
+        return self.known[name, settings]
+
+
+class _PlannedGateway(GatewayRuntime):
+    """A gateway whose plan is known. A search is accounted for as a turn is."""
+
+    def __init__(self, loaded: LoadedGateway, shared: OpenWorkspace, plan: TurnPlan) -> None:
+        super().__init__(loaded, shared)
+        self._known = plan
+
+    def _plan(self) -> TurnPlan:
+        return self._known
+
+    def _new_meter(self, trace: TurnTrace | None = None) -> Meter:
+        self._meter = super()._new_meter(trace)
+        return self._meter
 
 
 class _TapedGateway:
     """A gateway for one sample, on the tape of that sample. Implements `checks.running.Subject`."""
 
-    def __init__(self, opened: OpenWorkspace, loaded: LoadedGateway, tape: Tape) -> None:
-        self._runtime = opened.gateway(loaded)
+    def __init__(self, runtime: GatewayRuntime, tape: Tape) -> None:
+        self._runtime = runtime
         self._tape = tape
         self.turn = self._runtime.turn
         self.search = self._runtime.search
@@ -127,7 +156,7 @@ class _TapedGateway:
 
 def _taped(opened: OpenWorkspace, tape: Tape) -> OpenWorkspace:
     """The workspace with its outside on tape. A replay costs nothing and is not in the ledger."""
-    from aivax_cli.checks.recorded import RecordedChat, RecordedReranker, RecordedTools
+    from aivax_cli.checks.recorded import RecordedChat, RecordedReranker, RecordedTexts, RecordedTools
 
     def adapt(ports: Ports) -> Ports:
         endpoint = ports.rerank_endpoint and RecordedReranker(ports.rerank_endpoint, tape)
@@ -135,8 +164,15 @@ def _taped(opened: OpenWorkspace, tape: Tape) -> OpenWorkspace:
             ports, rerank_endpoint=endpoint, tools=ports.tools and RecordedTools(ports.tools, tape)
         )
 
-    changed = replace(opened, chat=RecordedChat(opened.chat, tape), pool=_GivenOrder(), adapt=adapt)
-    return replace(changed, ledger=_NoLedger(), day=UncountedDay()) if tape.replays else changed
+    return replace(
+        opened,
+        chat=RecordedChat(opened.chat, tape),
+        remote=RecordedTexts(opened.remote, tape),
+        pool=_GivenOrder(),
+        adapt=adapt,
+        ledger=_NoLedger() if tape.replays else opened.ledger,
+        day=UncountedDay() if tape.replays else opened.day,
+    )
 
 
 class _GivenOrder:
@@ -157,14 +193,13 @@ class _NoLedger:
         """Forgets the charges."""
 
 
-async def _asked(opened: OpenWorkspace, loaded: LoadedGateway, conversation: Conversation) -> Reply:
+async def _asked(runtime: GatewayRuntime, conversation: Conversation) -> Reply:
     from contextlib import aclosing
 
     from aivax_cli.checks.judging import Reply
     from aivax_cli.core.events import Finished
     from aivax_cli.core.types import total_usd
 
-    runtime = opened.gateway(loaded)
     text = ""
     async with aclosing(runtime.turn(conversation)) as events:
         async for event in events:
@@ -176,6 +211,9 @@ async def _asked(opened: OpenWorkspace, loaded: LoadedGateway, conversation: Con
 def _similarity(store: AssetStore) -> Callable[[str, str], float]:
     """Calibrated similarity by the built-in embedder, which is loaded at the first comparison."""
     from functools import cache
+    from threading import Lock
+
+    one_at_a_time = Lock()
 
     @cache
     def embedder() -> Embedder:
@@ -186,7 +224,8 @@ def _similarity(store: AssetStore) -> Callable[[str, str], float]:
     def compare(wanted: str, found: str) -> float:
         from aivax_cli.retrieval.calibration import similarity
 
-        vectors = embedder().embed_queries([wanted, found]).vectors
+        with one_at_a_time:
+            vectors = embedder().embed_queries([wanted, found]).vectors
         return similarity(float(vectors[0] @ vectors[1]), _UNRELATED)
 
     return compare
@@ -197,23 +236,39 @@ def estimated(workspace: Workspace, cases: Sequence[Case]) -> Estimate:
     from aivax_cli.checks.cases import assignments
     from aivax_cli.checks.estimating import Estimate, estimate
     from aivax_cli.usage.price_book import GenaiPriceBook
-    from aivax_cli.wiring.plans import plan_turn
 
     gateways = _Gateways(workspace)
     prices = GenaiPriceBook().prices
-    plans: dict[tuple[str, tuple[str, ...]], TurnPlan] = {}
-
-    def plan(name: str, settings: tuple[str, ...]) -> TurnPlan:
-        key = (name, settings)
-        if key not in plans:
-            plans[key] = plan_turn(gateways.load(name, settings), workspace)
-        return plans[key]
-
     total = Estimate()
     for case in cases:
-        judge = plan(case.judge.gateway, ()) if case.judge else None
-        total += estimate(case, plan(case.gateway, assignments(case.cell)), judge, prices)
+        if case.test.skip is None:
+            judge = gateways.plan(case.judge.gateway, ()) if case.judge else None
+            total += estimate(case, gateways.plan(case.gateway, assignments(case.cell)), judge, prices)
     return total
+
+
+def key_variables(workspace: Workspace, files: Sequence[LoadedChecks], cases: Sequence[Case]) -> set[str]:
+    """The variables that hold keys of the cases' models. Looks at everything that a run needs to be sound.
+
+    Raises DefinitionError with all that is wrong with files of checks, and with the gateways they name.
+    """
+    from aivax_cli.checks.soundness import faults
+
+    gateways = _Gateways(workspace)
+    found = [fault for each in files for fault in faults(each, workspace.root)]
+    variables: set[str] = set()
+    for file, field_, name, settings in _gateways_of(files, cases):
+        try:
+            plan = gateways.plan(name, settings)
+        except DefinitionError as error:
+            found += error.faults
+        except (NotFoundError, UsageError) as error:
+            found.append(Fault(file.shown_as, file.lines.get(field_, 1), field_, str(error)))
+        else:
+            variables.update(target.api_key_env for target in _models(plan) if target.api_key_env)
+    if found:
+        raise DefinitionError(tuple(dict.fromkeys(found)))
+    return variables
 
 
 def refuse_unpriced(workspace: Workspace, files: Sequence[LoadedChecks], cases: Sequence[Case]) -> None:
@@ -224,10 +279,35 @@ def refuse_unpriced(workspace: Workspace, files: Sequence[LoadedChecks], cases: 
     limited = [case for case in cases if case.file in gated or limits_cost(case)]
     if not limited:
         return
-    with suppress(NotFoundError, DefinitionError):  # what is wrong with a gateway is told of its cases
-        unpriced = estimated(workspace, limited).unpriced
-        if unpriced:
-            raise UsageError(
-                f"a cost is limited, and nobody has said what {', '.join(sorted(unpriced))} costs",
-                fix="give its price under prices: in aivax.yaml, or under pricing: in the gateway",
-            )
+    unpriced = estimated(workspace, limited).unpriced
+    if unpriced:
+        raise UsageError(
+            f"a cost is limited, and nobody has said what {', '.join(sorted(unpriced))} costs",
+            fix="give its price under prices: in aivax.yaml, or under pricing: in the gateway",
+        )
+
+
+def _gateways_of(
+    files: Sequence[LoadedChecks], cases: Sequence[Case]
+) -> Iterator[tuple[LoadedChecks, str, str, tuple[str, ...]]]:
+    """Each gateway that cases ask, with the file and the field that say so, and what its cell sets."""
+    from aivax_cli.checks.cases import assignments
+
+    for each in files:
+        if all(case.file != each.file for case in cases):
+            continue
+        yield each, "gateway", each.definition.gateway, ()
+        if each.definition.judge is not None:
+            yield each, "judge", each.definition.judge.gateway, ()
+        for cell in dict.fromkeys(case.cell for case in cases if case.file == each.file):
+            if assignments(cell):
+                yield each, "matrix", each.definition.gateway, assignments(cell)
+
+
+def _models(plan: TurnPlan) -> Iterator[ModelTarget]:
+    yield from (*plan.targets, *plan.rewriters)
+    if plan.reranker is not None:
+        yield plan.reranker.target
+    if plan.routing is not None:
+        yield plan.routing.router
+        yield from (target for each in plan.routing.levels.values() for target in each)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
@@ -292,12 +294,31 @@ def test_the_judge_is_asked_only_when_the_rules_hold(tmp_path: Path, upstream: U
         assert len(judge.requests) == 3
 
 
-def test_a_judged_assertion_without_a_judge_is_an_error(tmp_path: Path, upstream: Upstream) -> None:
+@pytest.mark.parametrize(
+    ("test", "head", "said"),
+    [
+        ("{id: a, input: x, expect: [{rubric: Is polite}]}", "", "t.yaml:3: rubric: needs a judge"),
+        ("{id: a, input: x, expect: [{not: {factual: x}}]}", "", "t.yaml:3: factual: needs a judge"),
+        ("{id: a, input: x, expect: [{json_schema: no.json}]}", "", "no such file: no.json"),
+        ("{id: a, input: x, expect: [{python: no.py:check}]}", "", "no such file: no.py"),
+        ("{id: a, input: x, expect: [{regex: '('}]}", "", "is no regular expression"),
+        ("{id: a, input: x, expect: [{contains: x}], min_pass: 2}", "", "t.yaml:3: min_pass: 'a' must pass"),
+        (CAPITAL, "matrix: {stratgy: [Plain]}\n", "t.yaml:2: matrix: "),
+        (CAPITAL, "matrix: {strategy: [Plan]}\n", "t.yaml:2: matrix: "),
+        (CAPITAL, "judge: {gateway: nobody}\n", "t.yaml:2: judge: no gateway named 'nobody'"),
+        (CAPITAL, "run: {min_pass: 2}\n", "t.yaml:2: run: min_pass is more than repeat"),
+        ("{id: a, input: x, skip: later, expect: [{contains: x}]}", "", "every selected test is skipped"),
+    ],
+)
+def test_what_cannot_work_is_told_before_any_call(
+    tmp_path: Path, upstream: Upstream, test: str, head: str, said: str
+) -> None:
     gateway(tmp_path, upstream.url)
-    checks(tmp_path, "{id: a, input: x, expect: [{rubric: Is polite}]}")
+    checks(tmp_path, test, head=head)
     done = run(tmp_path)
-    assert done.code == 1
-    assert "needs a judge" in done.out
+    assert done.code == 2
+    assert said in done.err
+    assert upstream.requests == []
 
 
 def test_a_limit_of_cost_on_an_unpriced_model_is_refused_before_any_call(
@@ -340,8 +361,8 @@ def test_a_blessed_run_is_what_later_ones_are_compared_with(tmp_path: Path, upst
     upstream.answers(says("It is Rome."))
     done = run(tmp_path)
     assert done.code == 3
-    assert "new failure: capital" in done.out
-    assert "fixed: wrong" in done.out
+    assert "new failure: t/capital" in done.out
+    assert "fixed: t/wrong" in done.out
 
 
 def test_a_test_that_takes_too_long_is_an_error(tmp_path: Path, upstream: Upstream) -> None:
@@ -388,15 +409,167 @@ def test_a_faulty_row_is_named(tmp_path: Path) -> None:
     (tmp_path / "checks" / "t.yaml").write_text("gateway: g\ndatasets: [{file: faq.csv}]\n")
     done = run(tmp_path)
     assert done.code == 2
-    assert "checks/faq.csv:2: expect.0.contain" in done.err
+    assert "checks/faq.csv:1: cannot be read: no column named 'contain'; did you mean 'contains'?" in done.err
 
 
-def test_a_gateway_that_is_missing_is_the_error_of_its_tests(tmp_path: Path) -> None:
+def test_a_gateway_that_is_missing_is_a_fault_of_the_file(tmp_path: Path) -> None:
     (tmp_path / "gateways").mkdir()
     checks(tmp_path, CAPITAL)
     done = run(tmp_path)
+    assert done.code == 2
+    assert "checks/t.yaml:1: gateway: no gateway named 'g'" in done.err
+
+
+def test_tables_of_spreadsheets_are_read(tmp_path: Path, upstream: Upstream) -> None:
+    gateway(tmp_path, upstream.url)
+    (tmp_path / "checks").mkdir()
+    head = "\ufeffid;input;contains;words"
+    rows = ['x;"The capital; which?\nSay.";"Paris;It";"{""max"": 3}"', "y;Where?;Rome;"]
+    (tmp_path / "checks" / "faq.csv").write_text("\r\n".join([head, *rows]) + "\r\n", encoding="utf-8")
+    (tmp_path / "checks" / "t.yaml").write_text("gateway: g\ndatasets: [{file: faq.csv}]\n")
+    found = {test["id"]: test["status"] for test in run(tmp_path, "--json").json["tests"]}
+    assert found == {"x": "pass", "y": "fail"}
+    assert {body["messages"][-1]["content"] for body in upstream.bodies} == {
+        "The capital; which?\nSay.",
+        "Where?",
+    }
+
+
+def test_a_large_table_that_is_all_wrong_is_told_briefly(tmp_path: Path) -> None:
+    gateway(tmp_path, CLOSED)
+    (tmp_path / "checks").mkdir()
+    rows = "".join(f"t{n},Who?,many\n" for n in range(10_000))
+    (tmp_path / "checks" / "faq.csv").write_text("id,input,repeat\n" + rows)
+    (tmp_path / "checks" / "t.yaml").write_text("gateway: g\ndatasets: [{file: faq.csv}]\n")
+    done = run(tmp_path)
+    assert done.code == 2
+    assert "checks/faq.csv:2: repeat: " in done.err
+    assert len(done.err.splitlines()) < 30
+
+
+def test_a_replay_fetches_no_instructions(tmp_path: Path) -> None:
+    with (
+        Upstream(says("It is Paris.")) as model,
+        Upstream(Answer((b"Be brief.",), headers={"content-type": "text/plain"})) as texts,
+    ):
+        gateway(
+            tmp_path, model.url, more=f"remote_instructions: [{{url: '{texts.url}/x.txt', cache_s: 0}}]\n"
+        )
+        checks(tmp_path, CAPITAL)
+        assert run(tmp_path, "--record").code == 0
+        assert "Be brief." in model.bodies[0]["messages"][0]["content"]
+        asked = len(texts.requests)
+        assert run(tmp_path, "--replay").code == 0
+        assert len(texts.requests) == asked
+    for recording in (tmp_path / "checks" / "cassettes").rglob("*.json"):
+        if json.loads(recording.read_text())["kind"] == "instructions":
+            recording.unlink()
+    missed = run(tmp_path, "--replay")
+    assert missed.code == 1
+    assert "nothing of the kind (instructions) was recorded" in missed.out
+
+
+def test_the_same_request_twice_has_two_recordings(tmp_path: Path) -> None:
+    tool = "tools: [{name: state, description: The state., url: 'URL'}]\n"
+    with Upstream() as called, Upstream() as model:
+        called.answers(says("pending"), says("done"))
+        model.answers(calls_tool("state", {}), calls_tool("state", {}), says("It is done."))
+        gateway(tmp_path, model.url, more=tool.replace("URL", called.url))
+        checks(tmp_path, "{id: a, input: x, expect: [{contains: done}]}")
+        assert run(tmp_path, "--record").code == 0
+    assert run(tmp_path, "--replay").code == 0
+
+
+def test_what_cannot_be_recorded_is_an_error(tmp_path: Path, upstream: Upstream) -> None:
+    gateway(tmp_path, upstream.url)
+    checks(tmp_path, CAPITAL)
+    (tmp_path / "checks" / "cassettes").write_text("in the way")
+    done = run(tmp_path, "--record")
     assert done.code == 1
-    assert "no gateway named 'g'" in done.out
+    assert "the answer cannot be recorded" in done.out
+
+
+@pytest.mark.parametrize(
+    ("option", "file"), [("--html", "missing/r.html"), ("--junit", "checks"), ("--markdown", "no/r.md")]
+)
+def test_a_report_that_cannot_be_written_is_refused_before_any_call(
+    tmp_path: Path, upstream: Upstream, option: str, file: str
+) -> None:
+    gateway(tmp_path, upstream.url)
+    checks(tmp_path, CAPITAL)
+    assert run(tmp_path, option, file).code == 2
+    assert upstream.requests == []
+
+
+def test_own_code_that_hangs_or_leaves_is_an_error_of_its_test(tmp_path: Path, upstream: Upstream) -> None:
+    gateway(tmp_path, upstream.url)
+    checks(
+        tmp_path,
+        "{id: hangs, input: x, expect: [{python: own.py:hang}]}",
+        "{id: leaves, input: x, expect: [{python: own.py:leave}]}",
+        CAPITAL,
+        head="run: {timeout_s: 1}\n",
+    )
+    (tmp_path / "checks" / "own.py").write_text(
+        "import sys, time\n\n"
+        "def hang(answer):\n    time.sleep(600)\n\n"
+        "def leave(answer):\n    sys.exit(0)\n"
+    )
+    done = aivax("check", "--json", cwd=tmp_path, home=tmp_path)
+    assert done.code == 1
+    assert {test["id"]: test["status"] for test in done.json["tests"]} == {
+        "hangs": "error",
+        "leaves": "error",
+        "capital": "pass",
+    }
+
+
+def test_an_interrupted_recording_keeps_what_it_has(tmp_path: Path) -> None:
+    slow = threading.Event()
+
+    def answer(request: Request) -> Answer:
+        if "slow" in request.body["messages"][-1]["content"]:
+            slow.set()
+            return Answer(delay_s=20)
+        return says("It is Paris.")
+
+    with Upstream(answer) as server:
+        gateway(tmp_path, server.url)
+        checks(
+            tmp_path,
+            CAPITAL,
+            "{id: slow, input: slow, expect: [{contains: x}]}",
+            head="run: {concurrency: 1}\n",
+        )
+        line = [sys.executable, "-m", "aivax_cli", "check", "--record"]
+        environ = {**os.environ, "HOME": str(tmp_path)}
+        process = subprocess.Popen(line, cwd=tmp_path, env=environ, stdout=subprocess.DEVNULL)
+        assert slow.wait(60)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+    assert [path.parent.name for path in (tmp_path / "checks" / "cassettes").rglob("*.json")] == ["capital"]
+
+
+def test_a_threshold_that_may_still_be_reached_asks_the_judge(tmp_path: Path, upstream: Upstream) -> None:
+    with Upstream(says(json.dumps({"reason": "It is rude.", "score": 0.1, "verdict": "unmet"}))) as judge:
+        gateway(tmp_path, upstream.url)
+        gateway(tmp_path, judge.url, "judge", 2)
+        expect = "[{contains: Paris}, {contains: Rome}, {rubric: Is polite}]"
+        checks(
+            tmp_path,
+            f"{{id: a, input: x, threshold: 0.5, expect: {expect}}}",
+            head="judge: {gateway: judge}\n",
+        )
+        assert run(tmp_path).code == 3
+        assert len(judge.requests) == 1
+
+
+def test_comparing_leaves_what_failed_last_as_it_is(tmp_path: Path, upstream: Upstream) -> None:
+    gateway(tmp_path, upstream.url)
+    checks(tmp_path, CAPITAL, WRONG)
+    run(tmp_path)
+    aivax_here("compare", "--set", "parameters.seed=1,2", cwd=tmp_path)
+    assert [test["id"] for test in run(tmp_path, "--failed", "--json").json["tests"]] == ["wrong"]
 
 
 def test_pytest_collects_the_same_tests(tmp_path: Path) -> None:

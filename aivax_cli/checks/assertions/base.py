@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aivax_cli.checks.results import Answer
-from aivax_cli.gateway.check_file import Assertion
+from aivax_cli.gateway.check_assertion import Assertion
 
 LONGEST_SHOWN = 200
 

@@ -6,7 +6,7 @@ import re
 
 from aivax_cli.checks.assertions.base import Found, excerpt
 from aivax_cli.checks.results import Answer
-from aivax_cli.gateway.check_file import Assertion, Range, texts
+from aivax_cli.gateway.check_assertion import Assertion, Range, texts
 
 _SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|[。！？]+")
 _REFUSALS = re.compile(
@@ -62,11 +62,7 @@ def ends_with(assertion: Assertion, answer: Answer) -> Found:
 
 def regex(assertion: Assertion, answer: Answer) -> Found:
     wanted = assertion.regex or ""
-    try:
-        pattern = re.compile(wanted, re.IGNORECASE if assertion.ignore_case else 0)
-    except re.error as error:
-        return Found(None, wanted, reason=f"no regular expression: {error}")
-    holds = pattern.search(answer.text) is not None
+    holds = re.search(wanted, answer.text, re.IGNORECASE if assertion.ignore_case else 0) is not None
     return Found(holds, f"/{wanted}/", excerpt(answer.text), f"/{wanted}/ is not found")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from aivax_cli.checks.assertions.base import Found, Ground, excerpt
 from aivax_cli.checks.results import Answer
-from aivax_cli.gateway.check_file import Assertion, ToolExpectation, texts
+from aivax_cli.gateway.check_assertion import Assertion, ToolExpectation, texts
 
 _CITED = re.compile(r"\[(\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*)\]")
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+|\*)\]")
@@ -36,6 +36,8 @@ def is_json(assertion: Assertion, answer: Answer) -> Found:
 
 def json_schema(assertion: Assertion, answer: Answer, ground: Ground) -> Found:
     import jsonschema
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
 
     schema: Any = assertion.json_schema
     if isinstance(schema, str):
@@ -52,9 +54,15 @@ def json_schema(assertion: Assertion, answer: Answer, ground: Ground) -> Found:
     try:
         validator = jsonschema.validators.validator_for(schema)
         validator.check_schema(schema)
-        faults = sorted(validator(schema).iter_errors(value), key=lambda fault: list(map(str, fault.path)))
+        # An empty registry: without one, jsonschema fetches what `$ref` names.
+        checked = validator(schema, registry=Registry())
+        faults = sorted(checked.iter_errors(value), key=lambda fault: list(map(str, fault.path)))
     except jsonschema.SchemaError as error:
         return Found(None, reason=f"no JSON Schema: {error.message}")
+    except Unresolvable as error:
+        return Found(None, reason=f"the schema names what it does not hold: {error.ref}")
+    except RecursionError:
+        return Found(None, reason="the schema goes in circles")
     said = "; ".join(f"{fault.json_path}: {fault.message}" for fault in faults[:3])
     return Found(not faults, "JSON that holds to the schema", excerpt(answer.text), said)
 

@@ -14,7 +14,9 @@ from aivax_cli.checks.results import CaseResult, Run, Status
 
 def github_annotations(run: Run, root: Path) -> str:
     """The commands, a line each. Files are relative to `root`, the repository's."""
-    return "".join(line + "\n" for result in run.results for line in _lines(result, root))
+    lines = [line for result in run.results for line in _lines(result, root)]
+    lines += [f"::error title=checks::{_data(reason)}" for reason in run.verdict.reasons]
+    return "".join(line + "\n" for line in lines)
 
 
 def _lines(result: CaseResult, root: Path) -> Iterator[str]:

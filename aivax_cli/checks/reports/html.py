@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
-from aivax_cli.checks.reports.junit import reason
 from aivax_cli.checks.results import (
     Answer,
     CaseResult,
@@ -110,7 +109,7 @@ def _tests(run: Run, root: Path) -> Iterator[str]:
     for result in sorted(run.results, key=lambda each: each.status is Status.PASS):
         opened = " open" if result.status in (Status.FAIL, Status.ERROR) else ""
         place = f"{Path(os.path.relpath(result.file, root)).as_posix()}:{result.line}"
-        why = reason(result)
+        why = result.why
         said = f' <span class="why">{escape(why)}</span>' if why else ""
         yield (
             f'<details id="{_anchor(result)}"{opened}><summary><span class="mark {result.status}">'

@@ -6,12 +6,12 @@ import os
 from decimal import Decimal
 from pathlib import Path
 
-from aivax_cli.checks.results import Answer, CaseResult, Finding, Run, Sample, Status
+from aivax_cli.checks.results import Answer, CaseResult, Comparison, Finding, Run, Sample, Status
 
 
-def run_object(run: Run, root: Path) -> dict[str, object]:
+def run_object(run: Run, root: Path, comparison: Comparison | None = None) -> dict[str, object]:
     """The run as values that `json` can write. Files are relative to `root`; money is in USD, null where a
-    part is unpriced."""
+    part is unpriced. `baseline` is null where there is none."""
     return {
         "passed": run.verdict.passed,
         "reasons": list(run.verdict.reasons),
@@ -19,8 +19,19 @@ def run_object(run: Run, root: Path) -> dict[str, object]:
         "counts": {status.value: run.count(status) for status in Status},
         "usd": _number(run.usd),
         "duration_s": round(run.duration_s, 3),
-        "notes": list(run.notes),
+        "baseline": _comparison(comparison) if comparison else None,
         "tests": [_test(result, root) for result in run.results],
+    }
+
+
+def _comparison(comparison: Comparison) -> dict[str, object]:
+    return {
+        "new_failures": list(comparison.new_failures),
+        "fixed": list(comparison.fixed),
+        "unknown": list(comparison.unknown),
+        "changes": [
+            {"test": each.name, "kind": each.kind, "detail": each.detail} for each in comparison.changes
+        ],
     }
 
 

@@ -54,19 +54,8 @@ def _case(suite: ElementTree.Element, result: CaseResult) -> None:
         ElementTree.SubElement(case, "skipped", message=_clean(result.reason))
     elif result.status is not Status.PASS and result.shown is not None:
         tag = "failure" if result.status is Status.FAIL else "error"
-        told = ElementTree.SubElement(case, tag, message=_clean(reason(result)))
+        told = ElementTree.SubElement(case, tag, message=_clean(result.why))
         told.text = _clean("\n".join(_lines(result.shown)))
-
-
-def reason(result: CaseResult) -> str:
-    """Why a test did not pass, in a line."""
-    sample = result.shown
-    if sample is None or result.status in (Status.PASS, Status.SKIP):
-        return result.reason
-    first = sample.first
-    said = sample.problem or (f"{first.kind}: {first.reason}" if first else "")
-    repeats = f" ({result.passed} of {len(result.samples)} passed, {result.needed} needed)"
-    return said + (repeats if len(result.samples) > 1 else "")
 
 
 def _lines(sample: Sample) -> Iterator[str]:

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from aivax_cli.checks.reports.junit import reason
 from aivax_cli.checks.results import CaseResult, Comparison, Run, Status
 
 _MARKS = {Status.PASS: "✅", Status.FAIL: "❌", Status.ERROR: "⚠️", Status.SKIP: "⏭️"}
@@ -41,7 +40,7 @@ def _lines(run: Run, root: Path, comparison: Comparison | None) -> Iterator[str]
 
 def _row(result: CaseResult, root: Path) -> str:
     place = f"{Path(os.path.relpath(result.file, root)).as_posix()}:{result.line}"
-    said = _cell(reason(result))
+    said = _cell(result.why)
     passed = f"{result.passed}/{len(result.samples)}" if result.samples else ""
     spent = "" if not result.samples else "unpriced" if result.usd is None else f"${result.usd:.4f}"
     why = f"{place} {said}" if said else ""

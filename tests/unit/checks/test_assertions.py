@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
+from aivax_cli.checks.asserting import by_rule
 from aivax_cli.checks.assertions import GROUNDED_RULES, JUDGED, RULES
 from aivax_cli.checks.assertions.base import Found, Ground
 from aivax_cli.checks.judging import Opinion, Reply, judged, read_verdict
 from aivax_cli.checks.results import Answer
-from aivax_cli.checks.running import by_rule
 from aivax_cli.core.errors import ModelError
 from aivax_cli.core.types import Conversation, Passage, Source, ToolCall, ToolOutcome, ToolRun
-from aivax_cli.gateway.check_file import Assertion
+from aivax_cli.gateway.check_assertion import Assertion
 
 PASSAGES = (
     Passage("1", "Return within 30 days.", Source("kb", "docs/refund.md", "", 1, 2), 0.8, 1),
@@ -107,6 +107,7 @@ def ground(tmp_path: Path) -> Ground:
     (tmp_path / "custom.py").write_text(
         "def check(answer):\n    return answer.text == 'good' or 'is ' + answer.text\n"
     )
+    (tmp_path / "leaves.py").write_text("import sys\n\n\ndef check(answer):\n    sys.exit(0)\n")
     return Ground((tmp_path,), lambda wanted, found: 1.0 if wanted == found else 0.1)
 
 
@@ -129,13 +130,15 @@ def test_a_rule_tells_a_good_answer_from_a_bad_one(
 @pytest.mark.parametrize(
     "value",
     [
-        {"regex": "["},
         {"json_schema": "missing.json"},
         {"json_schema": {"type": "nonsense"}},
         {"python": "missing.py:check"},
         {"python": "custom.py:missing"},
-        {"not": {"regex": "["}},
-        {"any_of": [{"contains": "x"}, {"regex": "["}]},
+        {"json_schema": {"$ref": "https://example.com/schema.json"}},
+        {"json_schema": {"$ref": "#"}},
+        {"python": "leaves.py:check"},
+        {"not": {"python": "missing.py:check"}},
+        {"any_of": [{"contains": "x"}, {"python": "missing.py:check"}]},
     ],
 )
 def test_what_cannot_be_decided_is_neither_a_pass_nor_a_failure(

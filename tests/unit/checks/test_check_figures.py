@@ -137,15 +137,15 @@ def test_a_baseline_tells_what_is_new(tmp_path: Path) -> None:
     known = read_baseline(file)
     assert known is not None
     told = compare(now, known)
-    assert told.new_failures == ("a",)
-    assert told.fixed == ("b",)
-    assert told.unknown == ("d",)
+    assert told.new_failures == ("a/a", "a/d")
+    assert told.fixed == ("a/b",)
+    assert told.unknown == ("a/d",)
     assert [(change.kind, change.detail[:20]) for change in told.changes] == [
         ("rank", "x.md: was 1, is not "),
         ("cost", "+100%: was 0.01 USD,"),
     ]
     gate = [(FILE, Gate(max_new_failures=0))]
-    assert verdict(now, gate, told).reasons == ("a.yaml: 1 new failures, at most 0 allowed",)
+    assert verdict(now, gate, told).reasons == ("a.yaml: 2 new failures, at most 0 allowed",)
 
 
 def test_blessing_a_part_keeps_the_rest(tmp_path: Path) -> None:
@@ -154,7 +154,16 @@ def test_blessing_a_part_keeps_the_rest(tmp_path: Path) -> None:
     file.write_text(baseline_text([result("b", FAIL)], read_baseline(file)))
     known = read_baseline(file)
     assert known is not None
-    assert {name: entry.status for name, entry in known.items()} == {"a": Status.PASS, "b": Status.FAIL}
+    assert {key: entry.status for key, entry in known.items()} == {"a/a": Status.PASS, "a/b": Status.FAIL}
+
+
+def test_blessing_everything_forgets_tests_that_are_gone(tmp_path: Path) -> None:
+    file = tmp_path / "baseline.json"
+    file.write_text(baseline_text([result("a", PASS), result("b", PASS)]))
+    file.write_text(baseline_text([result("b", ERROR)], read_baseline(file), whole=True))
+    known = read_baseline(file)
+    assert known is not None
+    assert {key: entry.status for key, entry in known.items()} == {"a/b": Status.PASS}
 
 
 def test_a_broken_baseline_is_a_clear_error(tmp_path: Path) -> None:
@@ -202,6 +211,15 @@ def test_the_best_is_the_cheapest_that_is_not_significantly_worse() -> None:
 def test_shards_share_the_tests_out() -> None:
     results = [result(f"t{n}", PASS) for n in range(50)]
     cases = cases_of(results)
-    parts = [[case.name for case in cases if Selection(shard=(i, 3)).takes(case)] for i in (1, 2, 3)]
+    parts = [[case.name for case in Selection(shard=(i, 3)).of(cases)] for i in (1, 2, 3)]
     assert sorted(name for part in parts for name in part) == sorted(case.name for case in cases)
-    assert all(parts)
+    assert sorted(map(len, parts)) == [16, 17, 17]
+
+
+def test_a_cell_with_errors_is_not_the_best() -> None:
+    cheap = [*many((("model", "cheap"),), 20, "0.001")[:-1], result("t19", ERROR, cell=(("model", "cheap"),))]
+    dear = many((("model", "dear"),), 20, "0.05")
+    results = [*cheap, *dear]
+    chosen = best(results, rows(results, cases_of(results)))
+    assert chosen is not None
+    assert dict(chosen.cell) == {"model": "dear"}
