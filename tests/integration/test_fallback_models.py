@@ -23,8 +23,6 @@ from support.upstream import (
 )
 from support.workspaces import write_gateway
 
-from aivax_cli.model.client import Timeouts
-
 EMPTY = json_answer({"choices": []})
 ERROR_OBJECT = sse([{"error": {"message": "overloaded", "code": 503}}], end=None)
 CLOSED = "http://127.0.0.1:9/v1"
@@ -112,9 +110,10 @@ def test_a_server_that_is_not_there_and_a_key_that_is_missing_go_to_the_next(
     assert "connection refused" in away["reason"]
 
 
-def test_a_model_that_is_silent_goes_to_the_next(pair: Path, first: Upstream) -> None:
+def test_a_model_that_is_silent_goes_to_the_next(tmp_path: Path, first: Upstream, second: Upstream) -> None:
     first.answers(silence())
-    (result,) = turns_of(pair, "hi", timeouts=Timeouts(read_s=0.3)).results
+    gateway(tmp_path, inline(first.url, "one"), inline(second.url, "two"), more="timeout_s: 0.3\n")
+    (result,) = turns_of(tmp_path, "hi").results
     assert result.text == "from the second"
     assert "one" in [fallback.model for fallback in result.fallbacks]
     assert "sent nothing for 0.3 s" in result.fallbacks[0].reason

@@ -13,7 +13,7 @@ from support.calling import QUICK
 from aivax_cli.core.events import Event, Finished, TurnResult
 from aivax_cli.core.types import Message, Passage, Retrieval, RetrievalLimits
 from aivax_cli.gateway.workspace import Workspace
-from aivax_cli.model.client import HttpChatModel, Timeouts
+from aivax_cli.model.client import HttpChatModel
 from aivax_cli.steps.plan import Ports
 from aivax_cli.turn import run_turn
 from aivax_cli.usage.ledger import SqliteLedger
@@ -59,7 +59,6 @@ def turns_of(
     count: int = 1,
     gateway: str = "g",
     chance: Callable[[], float] = lambda: 1.0,
-    timeouts: Timeouts | None = None,
 ) -> Turns:
     """Asks the workspace's gateway so many times in one process; `chance` is the pool's die."""
     workspace = Workspace(root)
@@ -70,7 +69,7 @@ def turns_of(
         prices = GenaiPriceBook()
         ledger = SqliteLedger(workspace.state_dir / "ledger.db")
         pool = LedgerPool(LedgerFile(ledger.path), prices, chance=chance)
-        async with HttpChatModel({}, retry=QUICK, timeouts=timeouts) as chat:
+        async with HttpChatModel({}, retry=QUICK) as chat:
             for _ in range(count):
                 meter = Meter(chat, prices, Words(), ledger, turn_id="t", gateway=gateway)
                 ports = Ports(meter, Words(), Nothing(), pool=pool)
