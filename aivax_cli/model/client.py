@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import itertools
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -119,20 +119,20 @@ class HttpChatModel:
 
     async def _attempts(self, call: ModelCall) -> AsyncGenerator[ModelRetry | _Exchange, None]:
         """Retries, each before its wait, then the exchange whose first text is there."""
-        import stamina
-
-        _keep_off_stderr("stamina")
         policy = self._retry.impatient() if call.impatient else self._retry
-        tries = _Tries(policy)
-        retries = stamina.retry_context(on=tries.wait_before_next, attempts=policy.attempts, timeout=None)
-        async for attempt in retries:
-            with attempt:
-                await tries.run(self._begin(call), attempt.num)
-            if tries.exchange is not None:
-                yield tries.exchange
+        for number in itertools.count(1):
+            began = time.monotonic()
+            try:
+                exchange = await self._begin(call)
+            except ModelError as error:
+                wait_s = policy.wait_s(error, number, took_s=time.monotonic() - began)
+                if wait_s is None:
+                    raise
+                yield ModelRetry(number, error.message, wait_s)
+                await asyncio.sleep(wait_s)
+            else:
+                yield exchange
                 return
-            if tries.failure is not None and tries.wait_s is not None:
-                yield ModelRetry(attempt.num, tries.failure.message, tries.wait_s)
 
     async def _begin(self, call: ModelCall) -> _Exchange:
         """Sends the request and reads until the first text, or to the end if there is none."""
@@ -204,31 +204,6 @@ class HttpChatModel:
             make = self._client or httpx.AsyncClient
             client = self._clients[kind] = opened(lambda: make(**settings))
         return client
-
-
-class _Tries:
-    """The state of a call's attempts. The wait is decided when an attempt fails, before stamina asks for it,
-    so that it can be announced exactly."""
-
-    def __init__(self, policy: RetryPolicy) -> None:
-        self._policy = policy
-        self.exchange: _Exchange | None = None
-        self.failure: ModelError | None = None
-        self.wait_s: float | None = None
-
-    async def run(self, attempt: Awaitable[_Exchange], number: int) -> None:
-        self.failure = self.wait_s = None
-        began = time.monotonic()
-        try:
-            self.exchange = await attempt
-        except ModelError as error:
-            self.failure = error
-            self.wait_s = self._policy.wait_s(error, number, took_s=time.monotonic() - began)
-            raise
-
-    def wait_before_next(self, error: Exception) -> bool | float:
-        """stamina's backoff hook: the seconds to wait, or False to let the error through."""
-        return self.wait_s if self.wait_s is not None and error is self.failure else False
 
 
 class _Exchange:
@@ -341,10 +316,3 @@ async def _start_of(response: httpx.Response) -> str:
         if len(collected) > _MAX_ERROR_BYTES:
             break
     return collected[:_MAX_ERROR_BYTES].decode("utf-8", "replace")
-
-
-def _keep_off_stderr(name: str) -> None:
-    """Retries are announced as events; a library's own warning about them has no business on stderr."""
-    logger = logging.getLogger(name)
-    if not logger.handlers:
-        logger.addHandler(logging.NullHandler())
