@@ -262,7 +262,9 @@ def test_a_models_name_is_no_path(keyless, model):
     assert (found.status_code, "hunter2" in found.text) == (404, False)
 
 
-@pytest.mark.parametrize("name", ["..%2f..%2fetc%2fpasswd", "%2e%2e/secret.yaml", "a%00", "a%0d%0ax-bad:%201"])
+@pytest.mark.parametrize(
+    "name", ["..%2f..%2fetc%2fpasswd", "%2e%2e/secret.yaml", "a%00", "a%0d%0ax-bad:%201"]
+)
 def test_a_models_name_in_a_path_is_no_path(keyless, name):
     found = keyless.get(f"/v1/models/{name}")
     assert (found.status_code, "x-bad" in found.headers) == (404, False)
