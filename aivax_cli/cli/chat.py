@@ -41,6 +41,21 @@ def _gateway_names(incomplete: str) -> list[str]:
     return [file.stem for file in files if file.stem.startswith(incomplete)]
 
 
+def _conversation_ids(incomplete: str) -> list[tuple[str, str]]:
+    from pathlib import Path
+
+    from aivax_cli.conversations.log import ConversationLog
+    from aivax_cli.gateway.workspace import find_workspace
+
+    try:
+        log = ConversationLog(find_workspace(Path.cwd()).state_dir)
+        found = [(each.id, safe_line(each.title)) for each in log.list(limit=50)]
+        log.close()
+    except AivaxError:
+        return []
+    return [each for each in found if each[0].startswith(incomplete.lower())]
+
+
 def chat(
     session: Session,
     gateway: Annotated[
@@ -61,7 +76,9 @@ def chat(
     conversation: Annotated[
         str | None,
         typer.Option(
-            metavar="ID", help="Go on with this one; `aivax log` lists them, a unique beginning will do."
+            metavar="ID",
+            help="Go on with this one; `aivax log` lists them, a unique beginning will do.",
+            autocompletion=_conversation_ids,
         ),
     ] = None,
     plain: Annotated[
@@ -152,7 +169,7 @@ async def _with_person(chat: Chat, before: Earlier | None, *, markdown: bool) ->
     _load_ahead(chat.model)
     typed = prompted_messages(
         chat.screen,
-        history_file=chat.workspace.state_dir / "chat_history",
+        history_file=chat.workspace.state_dir / "chat_history" if chat.keeper.on else None,
         choices=completions(chat),
         toolbar=lambda: _toolbar(chat),
         context_use=lambda: _context_use(chat),

@@ -37,14 +37,15 @@ Choices = Mapping[str, Callable[[], Iterable[str]]]
 async def prompted_messages(
     screen: Screen,
     *,
-    history_file: Path,
+    history_file: Path | None,
     choices: Choices,
     toolbar: Callable[[], str],
     context_use: Callable[[], int | None],
 ) -> AsyncGenerator[str, None]:
     """What a person types, until Ctrl-D on an empty line.
 
-    `context_use`, in per cent, stands before the prompt where it is known.
+    `context_use`, in per cent, stands before the prompt where it is known. What is typed goes to
+    `history_file`, with None nowhere.
     """
     session = _session(screen, history_file, choices, toolbar)
     while True:
@@ -93,7 +94,7 @@ def _prompt(percent: int | None) -> FormattedText:
 
 
 def _session(
-    screen: Screen, history_file: Path, choices: Choices, toolbar: Callable[[], str]
+    screen: Screen, history_file: Path | None, choices: Choices, toolbar: Callable[[], str]
 ) -> PromptSession[str]:
     from prompt_toolkit import PromptSession
     from prompt_toolkit.formatted_text import FormattedText
@@ -135,9 +136,11 @@ def _keys() -> KeyBindings:
     return keys
 
 
-def _history(screen: Screen, file: Path) -> History:
+def _history(screen: Screen, file: Path | None) -> History:
     from prompt_toolkit.history import FileHistory, InMemoryHistory
 
+    if file is None:
+        return InMemoryHistory()
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         # What people ask is nobody else's business.

@@ -32,6 +32,11 @@ def iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def storable(text: str) -> str:
+    """The text without lone surrogates, which models write at times and which no file can hold."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def turns_to(connection: sqlite3.Connection, head: int | None) -> tuple[KeptTurn, ...]:
     """The turns that lead to an answer, oldest first."""
     if head is None:
@@ -64,7 +69,19 @@ def conversations(
         f"SELECT {_COLUMNS} FROM conversations {where} ORDER BY changed_at DESC, rowid DESC LIMIT ?",
         (*values, limit),
     ).fetchall()
-    return tuple(Kept(*row, _turn_count(connection, row[5]), _charges(connection, row[0])) for row in rows)
+    return tuple(
+        Kept(
+            name,
+            gateway,
+            title,
+            created_at,
+            changed_at,
+            head,
+            turns=_turn_count(connection, head),
+            charges=_charges(connection, name),
+        )
+        for name, gateway, title, created_at, changed_at, head in rows
+    )
 
 
 def one_named(connection: sqlite3.Connection | None, prefix: str) -> Kept:

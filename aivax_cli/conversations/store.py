@@ -20,7 +20,16 @@ from aivax_cli.conversations.records import (
     record_text,
     title_from,
 )
-from aivax_cli.conversations.rows import conversations, index, iso, one_named, settle_stale, turns_to, unindex
+from aivax_cli.conversations.rows import (
+    conversations,
+    index,
+    iso,
+    one_named,
+    settle_stale,
+    storable,
+    turns_to,
+    unindex,
+)
 from aivax_cli.core.errors import ConversationError, NotFoundError
 from aivax_cli.core.types import Image
 
@@ -81,7 +90,7 @@ class Conversations:
         with self._file.writing() as connection:
             connection.execute(
                 "UPDATE messages SET content = ?, touched_at = ? WHERE id = ? AND state = 'writing'",
-                (text, iso(self._now()), node.answer),
+                (storable(text), iso(self._now()), node.answer),
             )
 
     def finish(self, conversation: str, node: Node, text: str, state: State, record: TurnRecord) -> None:
@@ -91,7 +100,7 @@ class Conversations:
             unindex(connection, (node.answer,))
             connection.execute(
                 "UPDATE messages SET content = ?, state = ?, touched_at = ?, record = ? WHERE id = ?",
-                (text, state, at, record_text(record), node.answer),
+                (storable(text), state, at, storable(record_text(record)), node.answer),
             )
             index(connection, node.answer)
             connection.execute("UPDATE conversations SET changed_at = ? WHERE id = ?", (at, conversation))
@@ -116,7 +125,7 @@ class Conversations:
         """Gives a conversation another title."""
         with self._file.writing() as connection:
             changed = connection.execute(
-                "UPDATE conversations SET title = ? WHERE id = ?", (title, conversation)
+                "UPDATE conversations SET title = ? WHERE id = ?", (storable(title), conversation)
             )
             if not changed.rowcount:
                 raise _gone()
@@ -126,7 +135,7 @@ class Conversations:
         with self._file.writing() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO summaries (message, content, record) VALUES (?, ?, ?)",
-                (up_to.answer, summary.text, record_text(TurnRecord(charges=summary.charges))),
+                (up_to.answer, storable(summary.text), record_text(TurnRecord(charges=summary.charges))),
             )
 
     def latest(self, gateway: str | None = None) -> Kept:
@@ -156,7 +165,7 @@ def _new(connection: sqlite3.Connection, gateway: str, title: str, at: str, head
         made = connection.execute(
             "INSERT OR IGNORE INTO conversations (id, gateway, title, created_at, changed_at, head)"
             " VALUES (?, ?, ?, ?, ?, ?)",
-            (name, gateway, title, at, at, head),
+            (name, gateway, storable(title), at, at, head),
         )
         if made.rowcount:
             return name
@@ -174,7 +183,7 @@ def _add(
     added = connection.execute(
         "INSERT INTO messages (conversation, parent, role, content, state, at, touched_at, record)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (conversation, parent, role, content, state, at, at, _NOTHING),
+        (conversation, parent, role, storable(content), state, at, at, _NOTHING),
     )
     return int(added.lastrowid or 0)
 
@@ -194,5 +203,5 @@ def _gone() -> ConversationError:
 
 def _file_row(file: KeptFile) -> tuple[str, str, str]:
     if isinstance(file.content, Image):
-        return file.name, "image", file.content.url
-    return file.name, "text", file.content.text
+        return storable(file.name), "image", storable(file.content.url)
+    return storable(file.name), "text", storable(file.content.text)

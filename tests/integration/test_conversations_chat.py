@@ -331,6 +331,16 @@ def test_what_could_not_be_kept_is_kept_with_the_next_turn(root: Path) -> None:
     assert said(kept(root)[0]) == ["one", "Paris is the capital.", "two", "Paris is the capital."]
 
 
+def test_what_is_typed_is_remembered_nowhere_while_the_log_is_off(root: Path) -> None:
+    aivax_here("log", "off", cwd=root)
+    with TerminalSession("chat", cwd=root) as session:
+        session.wait_for("this conversation is not kept")
+        session.wait_for_prompt()
+        session.enter("a private question")
+    files = [file for file in (root / ".aivax").iterdir() if b"private question" in file.read_bytes()]
+    assert files == []
+
+
 def test_a_key_that_the_gateway_uses_is_not_in_the_log(root: Path, upstream: Upstream) -> None:
     write_gateway(root, "talk", f"{{base_url: {upstream.url}, name: big, api_key_env: SECRET_KEY}}")
     aivax("chat", cwd=root, home=root, stdin="hello\n", env={"SECRET_KEY": "very-secret-value"})
@@ -345,6 +355,9 @@ def test_a_person_sees_which_conversation_goes_on(root: Path) -> None:
         session.wait_for_prompt()
         session.wait_for(r"conversation [0-9a-f]{8} · Capitals · 1 turn")
         session.wait_for(r"last: What is the capital of France\?")
+        session.enter("/help")
+        for name in ("/continue", "/fork [N]", "/title [TEXT]", "/compact"):
+            assert any(line.startswith(name) for line in session.lines)
         session.enter("/title")
         session.enter("/cost")
         session.wait_for(r"this chat so far: \$0\.00001\d*")

@@ -56,6 +56,12 @@ def test_a_question_is_kept_before_its_answer(store: Conversations) -> None:
     ]
 
 
+def test_half_a_character_keeps_nothing_out(store: Conversations) -> None:
+    name = store.begin("talk", "odd \ud83d end")
+    turn(store, name, None, "odd \ud83d end", "too \udc00")
+    assert spoken(store, name) == [("odd ? end", "too ?")]
+
+
 def test_attached_files_come_back(store: Conversations) -> None:
     name = store.begin("talk", "look")
     files = (

@@ -11,7 +11,7 @@ from aivax_cli.cli.app import app
 
 
 def aivax_here(*arguments: str, cwd: Path, stdin: str | None = None) -> Done:
-    """Runs `aivax -C cwd …` with `stdin` piped in. An exception that no command may let out fails the test."""
+    """Runs `aivax -C cwd …` with `stdin` piped in. What no command may let out fails the test."""
     result = CliRunner().invoke(app, ["-C", str(cwd), *arguments], input=stdin, env={"COLUMNS": "200"})
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
