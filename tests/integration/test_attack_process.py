@@ -32,7 +32,7 @@ def shell(line: str, cwd: Path) -> tuple[int, str, str]:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("complet", "error: no such command 'complet'; did you mean 'complete'?"),
+        ("complet", "error: no such command 'complet'; did you mean 'complete', 'compare'?"),
         ("search kb x --topp 3", "error: no such option: --topp; did you mean --top?"),
         ("search kb", "error: missing argument 'TERM...'; usage: aivax search [OPTIONS]"),
         ("usage 7d", "error: got unexpected extra argument(s) (7d); see aivax usage --help"),
