@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _LEVELS = "▁▂▃▄▅▆▇█"
 _ASCII_LEVELS = ".:-=+*#%"
 _MOST_PLACES = 6
+_ROUNDING = Context(prec=200, rounding=ROUND_HALF_UP)
 
 
 def bar(value: Decimal, most: Decimal, width: int, *, ascii_only: bool = False) -> str:
@@ -46,7 +47,7 @@ def amount_text(amount: Decimal, digits: int) -> str:
     """`$1,250.00`; `<$0.000001` for what would round to nothing."""
     if amount and abs(amount) < Decimal(1).scaleb(-digits):
         return f"<${Decimal(1).scaleb(-digits):f}"
-    return f"${amount:,.{digits}f}"
+    return f"${_ROUNDING.quantize(amount, Decimal(1).scaleb(-digits)):,f}"
 
 
 def _fraction_digits(amount: Decimal) -> int:

@@ -11,6 +11,7 @@ from decimal import Decimal
 from html import escape
 from typing import TYPE_CHECKING
 
+from aivax_cli.render.money import usd_short
 from aivax_cli.render.safe_text import safe_line
 from aivax_cli.render.usage_bars import amount_text, places
 from aivax_cli.render.usage_chart import Series, stacked_chart
@@ -80,22 +81,21 @@ def _head(overview: Overview, selection: Selection, made: datetime) -> Iterator[
     yield f'<p class="sub">{span} · days are UTC · made {made:%Y-%m-%d %H:%M} UTC</p>'
     if told := _filters(selection):
         yield f'<p class="sub">only {escape(told)}</p>'
-    digits = places([total.priced_usd])
     about = "~" if total.estimated_usd else ""
     apart = "without what is unpriced" if total.unpriced_tokens else ""
     tiles = [
-        ("cost", escape(about + amount_text(total.priced_usd, digits)), apart),
+        ("cost", about + usd_short(total.priced_usd), apart),
         ("tokens", f"{total.tokens:,}", ""),
         ("turns", f"{overview.total.turns:,}", ""),
     ]
     if total.unpriced_tokens:
-        of = f"of {overview.unpriced_turns:,} turns, in no cost"
+        of = f"of {overview.unpriced_turns:,} turn{'' if overview.unpriced_turns == 1 else 's'}, in no cost"
         tiles.append(("unpriced", f"{total.unpriced_tokens:,} tokens", of))
     if total.estimated_tokens:
-        part = escape(amount_text(total.estimated_usd, places([total.estimated_usd])))
+        part = usd_short(total.estimated_usd)
         tiles.append(("estimated", f"{total.estimated_tokens:,} tokens", f"counted here; {part} of the cost"))
     shown = (
-        f"<div><dt{' class=warn' * (name == 'unpriced')}>{name}</dt><dd>{value}"
+        f'<div><dt class="{"warn" if name == "unpriced" else "plain"}">{name}</dt><dd>{value}'
         + (f"<small>{small}</small>" if small else "")
         + "</dd></div>"
         for name, value, small in tiles

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
-from aivax_cli.render.money import UNPRICED
+from aivax_cli.render.money import UNPRICED, usd_short
 from aivax_cli.render.safe_text import safe_line
 from aivax_cli.render.usage_bars import amount_text, bar, places, sparkline
 from aivax_cli.usage.periods import fitting, name_of, periods
@@ -145,7 +145,7 @@ class UsageLine:
             (f" {name_of(begins[-1], period)}", "dim"),
         )
         top = max(range(len(values)), key=values.__getitem__)
-        most = amount_text(values[top], places([values[top]])) if usd else f"{values[top]:,} tokens"
+        most = usd_short(values[top]) if usd else f"{values[top]:,} tokens"
         when = "in the week from" if period == "week" else "in" if period == "month" else "on"
         yield Text(f"by {period}, most {when} {name_of(begins[top], period)}: {most}", "dim")
 
