@@ -65,6 +65,8 @@ class AccessControl:
         key = self._keys.verified(text)
         if key is None:
             raise RequestError("the key is wrong, or was revoked", 401, code="invalid_api_key")
+        if key.gateways and scope["path"] == "/metrics":
+            raise RequestError("this key may not see what others ask", 403)
         if scope["method"] == "POST" and key.requests_per_minute is not None:
             wait_s = await asyncio.to_thread(self._keys.admit, key)
             if wait_s is not None:

@@ -14,6 +14,7 @@ from aivax_cli.server.chat import chat_completions
 from aivax_cli.server.faults import RequestError, error_body, headers_of, log_failure, status_of
 from aivax_cli.server.metrics import CONTENT_TYPE, Metrics
 from aivax_cli.server.openapi import document
+from aivax_cli.server.openapi_adapters import adapter_paths
 from aivax_cli.server.streaming import ClientGoneError
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ async def openapi(request: Request) -> Response:
     from starlette.responses import JSONResponse
 
     del request
-    return JSONResponse(document())
+    return JSONResponse(document(adapter_paths()))
 
 
 async def list_models(request: Request) -> Response:

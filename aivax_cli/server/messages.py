@@ -13,7 +13,7 @@ from aivax_cli.server.completions import citation, context_object, finish_reason
 from aivax_cli.server.faults import RequestError, error_body, status_of
 from aivax_cli.server.responses import named_event
 
-_SAME = ("model", "stream", "temperature", "top_p", "response_schema", "idempotency_key")
+_SAME = ("model", "stream", "temperature", "top_p", "response_schema")
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 _STOP_REASONS = {"length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
 _KINDS = {

@@ -22,7 +22,6 @@ _SAME = (
     "top_p",
     "metadata",
     "parallel_tool_calls",
-    "idempotency_key",
     "response_schema",
 )
 _ECHOED = ("instructions", "max_output_tokens", "temperature", "top_p", "metadata")

@@ -1,4 +1,4 @@
-"""Responses, Messages and embeddings of the running server, asked by the real `openai` and `anthropic` SDKs."""
+"""Responses, Messages and embeddings of the running server, by the real `openai` and `anthropic` SDKs."""
 
 from __future__ import annotations
 
@@ -288,7 +288,7 @@ def test_embeddings_that_cannot_be_made_are_refused(running, body, code):
         b'{"model": 1, "input": 1, "messages": 1}',
         b'{"model": "g", "input": [null], "messages": [null]}',
         b'{"model": "g", "input": [{"role": 1}], "messages": [{"role": "user"}]}',
-        b'{"model": "g", "input": [{"type": "function_call"}], "messages": [{"role": "user", "content": [1]}]}',
+        b'{"model": "g", "input": [{"type": "function_call"}], "messages": [{"role":"user","content":[1]}]}',
         b'{"model": "g", "input": "x", "messages": [{"role": "user", "content": "x"}], "tools": 1}',
         b'{"model": "g", "input": "x", "messages": [{"role": "user", "content": "x"}], "tool_choice": {}}',
     ],

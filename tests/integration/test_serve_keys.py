@@ -128,6 +128,13 @@ def test_a_key_learns_nothing_of_other_gateways(running, new_key):
     assert ([model["id"] for model in listed["data"]], one.status_code) == (["a"], 404)
 
 
+@pytest.mark.parametrize(("options", "code"), [((), 200), (("--gateway", "a"), 403)])
+def test_metrics_are_for_keys_of_every_gateway(running, new_key, options, code):
+    headers = {"authorization": f"Bearer {new_key(*options)}"}
+    found = httpx.get(f"{running.url}/metrics", headers=headers, trust_env=False, verify=False)
+    assert found.status_code == code
+
+
 @pytest.mark.parametrize("reference", ["a", "a:0001", "0199c3f0-0000-7000-8000-000000000001"])
 def test_a_key_may_use_its_gateway_by_every_name(running, new_key, reference):
     assert ask(running, new_key("--gateway", "a:0001"), model=reference).status_code == 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ from support.embedding_server import embeddings
 from support.in_process import aivax_here
 from support.served_shelf import fill
 from support.serving import gateway, served
-from support.upstream import Upstream, says, status
+from support.upstream import Upstream, says, silence, status
 
 ANSWER = "Four."
 
@@ -47,8 +48,8 @@ def answering(upstream):
 @asynccontextmanager
 async def http(url, key=None):
     import httpx2
-    from mcp import Client  # noqa: TID253 - the SDK's own client is what is tested with
-    from mcp.client.streamable_http import streamable_http_client  # noqa: TID253
+    from mcp import Client
+    from mcp.client.streamable_http import streamable_http_client
 
     headers = {"authorization": f"Bearer {key}"} if key else {}
     async with httpx2.AsyncClient(headers=headers, timeout=20, trust_env=False) as carrier:
@@ -118,8 +119,22 @@ def test_a_failed_turn_is_a_tools_error_that_tells_no_secret(running, upstream):
     assert (failed, "secret" in texts[0]) == (True, False)
 
 
+def test_a_client_that_leaves_ends_its_call(running, upstream):
+    upstream.disconnected.clear()
+    upstream.answers(silence())
+
+    async def leave():
+        async with http(running.url) as session:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await session.call_tool("invoke_maths", {"prompt": "Hi"})
+
+    asyncio.run(leave())
+    assert upstream.disconnected.wait(5)
+
+
 def test_over_stdio_there_are_the_same_tools(root, tmp_path):
-    from mcp import Client, StdioServerParameters  # noqa: TID253
+    from mcp import Client, StdioServerParameters
 
     environ = {"HOME": str(tmp_path), "AIVAX_CACHE_DIR": str(tmp_path), "PATH": os.environ["PATH"]}
     command = StdioServerParameters(
