@@ -28,7 +28,9 @@ from pathlib import Path
 
 DELAY_S = 0.05
 CONCURRENCIES = (4, 20)
-CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("AIVAX_", "CI"))}
+# An installed package has its bytecode: one that is edited, and may write none, is compiled at every start.
+_LEFT_OUT = ("AIVAX_", "CI", "PYTHONDONTWRITEBYTECODE")
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(_LEFT_OUT)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,7 @@ def checks_yaml(gateway: str, questions: Sequence[tuple[Chunk, str]]) -> str:
         for number, (chunk, question) in enumerate(questions, start=1)
     ]
     head = (
+        "# yaml-language-server: $schema=./.checks.schema.json\n"
         "# Drafts, made from the collection's own text. Read each one, correct it, and remove `generated`.\n"
     )
     value = {"gateway": gateway, "tests": tests}

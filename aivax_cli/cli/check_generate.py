@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from aivax_cli.core.errors import AivaxError, UsageError
@@ -17,11 +18,12 @@ _SOME = 20
 
 
 def write_drafts(session: Session, collection: str, count: int, gateway: str | None) -> None:
-    """Writes `checks/generated-COLLECTION.yaml`.
+    """Writes `checks/generated-COLLECTION.yaml`, and the schema for editors beside it.
 
     Raises UsageError when that file is there already, KnowledgeError without a collection.
     """
     from aivax_cli.checks.generating import checks_yaml
+    from aivax_cli.gateway.schema import write_schema
     from aivax_cli.gateway.workspace import find_workspace
 
     workspace = find_workspace(session.directory)
@@ -36,6 +38,8 @@ def write_drafts(session: Session, collection: str, count: int, gateway: str | N
         )
     file.parent.mkdir(exist_ok=True)
     file.write_text(checks_yaml(asking.definition.name, questions), encoding="utf-8")
+    with suppress(OSError):  # an editor's help, and no more
+        write_schema(file.parent, "checks")
     session.screen.show(f"wrote {workspace.shown(file)}: {len(questions)} drafts to read and correct")
 
 

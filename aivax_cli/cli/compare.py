@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from textwrap import indent
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -124,29 +125,43 @@ def _say_doubts(session: Session, results: Sequence[CaseResult], table: Sequence
 
 
 def _label(row: Row) -> str:
+    """What the cell sets, a line each, fields by their last names."""
     from aivax_cli.checks.results import cell_label
+    from aivax_cli.render.safe_text import safe_line
 
-    return cell_label(row.cell) or "as it is"
+    lines = [cell_label(((field.rpartition(".")[2], value),)) for field, value in row.cell]
+    return "\n".join(map(safe_line, lines)) or "as it is"
 
 
 def _advice(row: Row) -> str:
     """The change to the gateway, as YAML."""
+    import yaml
+
     from aivax_cli.checks.cases import DEFAULT
     from aivax_cli.gateway.overrides import full_name
 
-    lines: dict[str, list[str]] = {}
+    change: dict[str, Any] = {}
     for field, value in row.cell:
         if value != DEFAULT:
-            section, _, name = full_name(field).rpartition(".")
-            lines.setdefault(section, []).append(f"{name}: {value}")
-    if not lines:
+            *sections, name = full_name(field).split(".")
+            inner = change
+            for section in sections:
+                inner = inner.setdefault(section, {})
+            inner[name] = _scalar(value)
+    if not change:
         return "The gateway as it is is the best of these."
-    told = ["In the gateway:"]
-    for section, fields in lines.items():
-        indent = "  " if section else ""
-        told += [f"  {section}:"] if section else []
-        told += [f"  {indent}{field}" for field in fields]
-    return "\n".join(told)
+    written = yaml.safe_dump(change, sort_keys=False, allow_unicode=True)
+    return "In the gateway:\n" + indent(written.rstrip(), "  ")
+
+
+def _scalar(text: str) -> object:
+    """A value of the matrix as YAML means it; a model's name, which begins with @, is a text."""
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
 
 
 def _object(row: Row) -> dict[str, object]:

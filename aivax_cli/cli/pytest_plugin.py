@@ -6,6 +6,7 @@ is asked to collect. All selected cases of a file are run at once, when the firs
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,8 @@ class ChecksFile(pytest.File):
     """A file of checks."""
 
     loaded: LoadedChecks
+    known: dict[str, CaseResult]
+    """Results by name, of what has been run."""
 
     def collect(self) -> Iterator[CheckItem]:
         """An item for each test and cell. A fault in the file is an error of the collection."""
@@ -56,18 +59,22 @@ class ChecksFile(pytest.File):
             (self.loaded,) = load_checks((self.path,), start=self.config.rootpath)
         except DefinitionError as error:
             raise self.CollectError(str(error)) from error
+        self.known = {}
         for case in cases(self.loaded.definition, self.loaded.tests, self.path):
             yield CheckItem.from_parent(self, name=case.name, case=case)
 
-    def results(self, session: pytest.Session) -> dict[str, CaseResult]:
-        """The results of the cases that this session has selected, by name; run once."""
-        known: dict[str, CaseResult] | None = getattr(self, "_results", None)
-        if known is None:
-            items = [item for item in session.items if isinstance(item, CheckItem) and item.parent is self]
+    def result_of(self, item: CheckItem) -> CaseResult:
+        """The item's result. All that this session has selected of the file are run at once, for the first.
+
+        A worker of pytest-xdist is given its share item by item, and runs each by itself.
+        """
+        if item.name not in self.known:
+            alone = "PYTEST_XDIST_WORKER" in os.environ
+            every = (other for other in item.session.items if isinstance(other, CheckItem))
+            due = [item] if alone else [other for other in every if other.parent is self]
             mode = self.config.getoption("--aivax-mode")
-            known = _run(self.loaded, tuple(item.case for item in items), mode)
-            self._results = known
-        return known
+            self.known.update(_run(self.loaded, tuple(each.case for each in due), mode))
+        return self.known[item.name]
 
 
 class CheckItem(pytest.Item):
@@ -88,7 +95,7 @@ class CheckItem(pytest.Item):
         if not isinstance(file, ChecksFile):
             raise TypeError("a check is collected from a file of checks")
         try:
-            result = file.results(self.session)[self.name]
+            result = file.result_of(self)
         except AivaxError as error:
             raise CheckFailed(f"error: {error}") from error
         if result.status is Status.SKIP:
@@ -110,7 +117,6 @@ class CheckItem(pytest.Item):
 def _run(checks: LoadedChecks, selected: tuple[Case, ...], mode: str | None) -> dict[str, CaseResult]:
     """The results by name. Raises AivaxError for what keeps all of them from being run."""
     import asyncio
-    import os
 
     from aivax_cli.checks.cassettes import FOLDER, Cassettes, Mode, default_mode, environment_secrets
     from aivax_cli.checks.loading import FOLDER as CHECKS

@@ -13,6 +13,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import yaml
 from support.command_line import Done, aivax
 from support.embedding_server import embeddings
 from support.in_process import aivax_here
@@ -511,9 +512,7 @@ def test_own_code_that_hangs_or_leaves_is_an_error_of_its_test(tmp_path: Path, u
         head="run: {timeout_s: 1}\n",
     )
     (tmp_path / "checks" / "own.py").write_text(
-        "import sys, time\n\n"
-        "def hang(answer):\n    time.sleep(600)\n\n"
-        "def leave(answer):\n    sys.exit(0)\n"
+        "import sys, time\n\ndef hang(answer):\n    time.sleep(600)\n\ndef leave(answer):\n    sys.exit(0)\n"
     )
     done = aivax("check", "--json", cwd=tmp_path, home=tmp_path)
     assert done.code == 1
@@ -614,7 +613,8 @@ def test_cells_are_compared_and_the_cheapest_good_one_named(tmp_path: Path) -> N
         assert [cell["passed"] for cell in found["cells"]] == [0, 8, 8]
         assert found["best"]["settings"] == {"model": "@good/good"}
         shown = aivax_here(*options, cwd=tmp_path)
-        assert "model: @good/good" in shown.out
+        change = yaml.safe_load(shown.out.partition("In the gateway:")[2])
+        assert change == {"model": "@good/good"}
         assert "pass rate by USD per test" in shown.out
 
 
@@ -636,6 +636,7 @@ def test_drafts_are_made_from_a_collection(tmp_path: Path) -> None:
         done = run(tmp_path, "--generate", "kb", "-n", "3")
         assert done.code == 0, done.err
         written = (tmp_path / "checks" / "generated-kb.yaml").read_text()
+        assert (tmp_path / "checks" / ".checks.schema.json").exists()
         assert "How long do cats sleep?" in written
         assert "docs/cats.md" in written
         assert run(tmp_path, "--generate", "kb").code == 2

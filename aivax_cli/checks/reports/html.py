@@ -100,13 +100,15 @@ def _rate(run: Run, cell: Cell) -> str:
 def _matrix_cell(result: CaseResult | None) -> str:
     if result is None:
         return "<td></td>"
-    link = f'<a href="#{_anchor(result)}">{_MARKS[result.status]} {result.passed}/{len(result.samples)}</a>'
+    passed = f" {result.passed}/{len(result.samples)}" if result.samples else ""
+    link = f'<a href="#{_anchor(result)}">{_MARKS[result.status]}{passed}</a>'
     return f'<td class="{result.status}">{link}</td>'
 
 
 def _tests(run: Run, root: Path) -> Iterator[str]:
     yield "<h2>Tests</h2>"
-    for result in sorted(run.results, key=lambda each: each.status is Status.PASS):
+    order = (Status.FAIL, Status.ERROR, Status.SKIP, Status.PASS)
+    for result in sorted(run.results, key=lambda each: order.index(each.status)):
         opened = " open" if result.status in (Status.FAIL, Status.ERROR) else ""
         place = f"{Path(os.path.relpath(result.file, root)).as_posix()}:{result.line}"
         why = result.why
@@ -163,7 +165,8 @@ def _answer(answer: Answer) -> Iterator[str]:
             f"<pre>{escape(p.text)}</pre></details>"
             for p in sorted(answer.passages, key=lambda passage: passage.rank)
         )
-        yield f"<details><summary>{len(answer.passages)} passages</summary>{listed}</details>"
+        count = len(answer.passages)
+        yield f"<details><summary>{count} passage{'s' * (count != 1)}</summary>{listed}</details>"
 
 
 def _anchor(result: CaseResult) -> str:
