@@ -6,6 +6,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import AsyncIterator
+from functools import lru_cache
 from typing import Any
 
 import aiohttp
@@ -21,11 +22,32 @@ def aiohttp_client(**settings: Any) -> httpx.AsyncClient:
 
 
 class _Client(HttpxAiohttpClient):
+    """Streamed requests go straight to the transport: there are no cookies, redirects or authentication
+    schemes between this server and a model, and looking for them takes as long as the call itself."""
+
+    def build_request(self, method: str, url: Any, **given: Any) -> httpx.Request:
+        if given.keys() - {"headers", "content"} or self.base_url.host:
+            return super().build_request(method, url, **given)
+        return httpx.Request(method, _url(str(url)), extensions={"timeout": self.timeout.as_dict()}, **given)
+
+    async def send(self, request: httpx.Request, *, stream: bool = False, **given: Any) -> httpx.Response:
+        if given or not stream or any(self.event_hooks.values()):
+            return await super().send(request, stream=stream, **given)
+        response = await self._transport_for_url(request.url).handle_async_request(request)
+        response.request = request
+        return response
+
     def _init_transport(self, *_: Any, **settings: Any) -> httpx.AsyncBaseTransport:
         return _Transport(_ssl_context(**settings))
 
     def _init_proxy_transport(self, proxy: httpx.Proxy, *_: Any, **settings: Any) -> httpx.AsyncBaseTransport:
         return _Transport(_ssl_context(**settings), proxy)
+
+
+@lru_cache(maxsize=64)
+def _url(text: str) -> httpx.URL:
+    """Addresses are few, and parsing one takes its time."""
+    return httpx.URL(text)
 
 
 def _ssl_context(verify: Any = True, trust_env: bool = True, **_: Any) -> ssl.SSLContext:
