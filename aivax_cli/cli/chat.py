@@ -130,7 +130,7 @@ async def _converse(
     approve: Approve,
 ) -> bool:
     """Holds the conversation; returns whether a script that held it may be content."""
-    from aivax_cli.cli.chat_keeping import NOT_KEPT, Keeper
+    from aivax_cli.cli.chat_keeping import Keeper
     from aivax_cli.cli.chat_state import Chat
     from aivax_cli.render.downloads import download_progress
     from aivax_cli.wiring import open_gateway
@@ -138,7 +138,7 @@ async def _converse(
     screen = session.screen
     progress = download_progress(screen.note)
     async with open_gateway(workspace, gateway, on_download=progress, approve=approve) as runtime:
-        keeper = Keeper(workspace.state_dir, screen.warn, before.kept.id if before else None)
+        keeper = Keeper(workspace.state_dir, screen, before.kept.id if before else None)
         chat = Chat(screen, workspace, runtime, session.directory, keeper)
         if before:
             chat.turns, chat.spent = before.turns, before.kept.charges
@@ -146,8 +146,7 @@ async def _converse(
             if sys.stdin.isatty() and screen.interactive:
                 await _with_person(chat, before, markdown=markdown)
                 return True
-            if not keeper.on:
-                screen.note(NOT_KEPT)
+            keeper.on()
             return await _with_script(chat, markdown=markdown)
         finally:
             keeper.close()
@@ -158,18 +157,16 @@ async def _with_person(chat: Chat, before: Earlier | None, *, markdown: bool) ->
 
     from aivax_cli.cli.chat_commands import completions
     from aivax_cli.cli.chat_input import prompted_messages
-    from aivax_cli.cli.chat_keeping import NOT_KEPT
     from aivax_cli.cli.chat_turn import on_interrupt
 
     chat.screen.note(f"{_described(chat)} · /help lists commands, Ctrl-D leaves")
-    if not chat.keeper.on:
-        chat.screen.note(NOT_KEPT)
+    remembered = chat.keeper.on()
     if before:
         _tell_earlier(chat, before)
     _load_ahead(chat.model)
     typed = prompted_messages(
         chat.screen,
-        history_file=chat.workspace.state_dir / "chat_history" if chat.keeper.on else None,
+        history_file=chat.workspace.state_dir / "chat_history" if remembered else None,
         choices=completions(chat),
         toolbar=lambda: _toolbar(chat),
         context_use=lambda: _context_use(chat),

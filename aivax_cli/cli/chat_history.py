@@ -88,7 +88,6 @@ async def compact(chat: Chat, _argument: str) -> Next:
     """Has a small model summarise all turns but the last; the summary is sent in their place."""
     from aivax_cli.cli.chat_turn import InterruptedWork, interruptible
     from aivax_cli.conversations.records import Summary
-    from aivax_cli.core.errors import AivaxError
     from aivax_cli.render.money import cost
     from aivax_cli.wiring.compacting import Compacting
 
@@ -105,10 +104,8 @@ async def compact(chat: Chat, _argument: str) -> Next:
     except InterruptedWork:
         chat.screen.note("interrupted")
         return None
-    except AivaxError:
+    finally:
         chat.spent = (*chat.spent, *compacting.charges)
-        raise
-    chat.spent = (*chat.spent, *compacting.charges)
     place = len(chat.turns) - 2
     turn = chat.turns[place]
     chat.turns = (*chat.turns[:place], replace(turn, summary=text), *chat.turns[place + 1 :])

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from aivax_cli.cli.chat_state import Chat
     from aivax_cli.conversations.records import Kept, KeptTurn
     from aivax_cli.conversations.store import Conversations
+    from aivax_cli.render.screen import Screen
 
 TICK_S: Final = 0.5
 """A streaming answer is saved this often."""
@@ -33,18 +34,22 @@ NOT_KEPT: Final = "this conversation is not kept; `aivax log on` changes that"
 class Keeper:
     """Keeps one chat. Nothing is opened before the first turn."""
 
-    def __init__(self, state_dir: Path, warn: Callable[[str], None], conversation: str | None = None) -> None:
+    def __init__(self, state_dir: Path, screen: Screen, conversation: str | None = None) -> None:
         self.conversation = conversation
         """Its id; None while nothing of it has been kept."""
         self._state_dir = state_dir
-        self._warn = warn
+        self._screen = screen
         self._warned = False
+        self._was_on = True
         self._store: Conversations | None = None
 
-    @property
     def on(self) -> bool:
-        """Whether conversations are kept in this workspace."""
-        return keeping(self._state_dir)
+        """Whether conversations are kept in this workspace. That they are not is told when it becomes so."""
+        on = keeping(self._state_dir)
+        if self._was_on and not on:
+            self._screen.note(NOT_KEPT)
+        self._was_on = on
+        return on
 
     def start_anew(self) -> None:
         """What follows is another conversation; this one stays in the log."""
@@ -99,7 +104,7 @@ class Keeper:
         """Warns, once a chat."""
         if not self._warned:
             self._warned = True
-            self._warn(f"this conversation is not kept: {error}")
+            self._screen.warn(f"this conversation is not kept: {error}")
 
     def store(self) -> Conversations:
         """The log, opened when it is needed. Called in threads, by one at a time."""
@@ -125,8 +130,8 @@ class Writing:
         self._question = question
         self._said = said
         self._again = again
-        self._before: list[Node | None] = []
-        self._private = not keeper.on
+        self._before: list[ChatTurn] = []
+        self._private = not keeper.on()
         self._over = asyncio.Event()
         self._task: asyncio.Task[Node] | None = None
         if not self._private:
@@ -139,16 +144,19 @@ class Writing:
         self._over.set()
         try:
             node = await self._task
-            name = self._keeper.conversation or ""
-            state, record = state_of(turn), record_of(turn)
-            store = self._keeper.store()
-            await asyncio.to_thread(store.finish, name, node, turn.text, state, record)
         except ConversationError as error:
             self._keeper.tell(error)
             return turn
         finally:
-            self._place_earlier()
-        return replace(turn, node=node)
+            # What was caught up on has its place in the tree, even where this turn has not.
+            self._chat.turns = (*self._before, *self._chat.turns[len(self._before) :])
+        turn = replace(turn, node=node, unsaved=True)
+        try:
+            await asyncio.to_thread(self._finish, turn)
+        except ConversationError as error:
+            self._keeper.tell(error)
+            return turn
+        return replace(turn, unsaved=False)
 
     async def _write(self) -> Node:
         chat, files = self._chat, kept_files(self._chat.attached)
@@ -177,12 +185,13 @@ class Writing:
         name = keeper.conversation
         after: Node | None = None
         for turn in turns:
-            node = turn.node
-            if node is None and not turn.private:
-                node = store.ask(name, after, turn.question, kept_files(turn.attachments))
-                store.finish(name, node, turn.text, state_of(turn), record_of(turn))
-            self._before.append(node)
-            after = node or after
+            self._before.append(turn)
+            if not turn.private and (turn.node is None or turn.unsaved):
+                node = turn.node or store.ask(name, after, turn.question, kept_files(turn.attachments))
+                self._before[-1] = replace(turn, node=node, unsaved=True)
+                self._finish(self._before[-1])
+                self._before[-1] = replace(turn, node=node, unsaved=False)
+            after = self._before[-1].node or after
         if self._again is not None:
             return store.ask_again(name, self._again, self._said())
         return store.ask(name, after, self._question, files)
@@ -192,11 +201,11 @@ class Writing:
         with suppress(ConversationError):
             self._keeper.store().save(node, text)
 
-    def _place_earlier(self) -> None:
-        """Notes where earlier turns are in the tree, those that have been caught up on included."""
-        chat, known = self._chat, len(self._before)
-        placed = [replace(turn, node=node) for turn, node in zip(chat.turns, self._before, strict=False)]
-        chat.turns = (*placed, *chat.turns[known:])
+    def _finish(self, turn: ChatTurn) -> None:
+        """In a thread: keeps the end of a turn that is in the tree."""
+        if turn.node is not None:
+            name = self._keeper.conversation or ""
+            self._keeper.store().finish(name, turn.node, turn.text, state_of(turn), record_of(turn))
 
 
 def state_of(turn: ChatTurn) -> State:

@@ -31,8 +31,9 @@ class ChatTurn:
 
     `result` is None for a turn that did not come to its end; `stopped` then says why: `interrupted`, or
     the line of the error. What had come until then is kept: text, terms, passages, charges. A turn of an
-    earlier session has no `result` either. `node` is the turn's place in the tree of what is kept; a
-    `private` turn is never kept. `summary` stands for all turns up to this one, in what is sent.
+    earlier session has no `result` either. `node` is the turn's place in the tree of what is kept; the end
+    of one that is `unsaved` is not kept yet, a `private` one never is. `summary` stands for all turns up to
+    this one, in what is sent.
     """
 
     question: str
@@ -47,6 +48,7 @@ class ChatTurn:
     finish_reason: str | None = None
     node: Node | None = None
     private: bool = False
+    unsaved: bool = False
     summary: str | None = None
 
     @property

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -62,15 +63,15 @@ def stalling(*words: str) -> Answer:
     return sse([chunk(f"{word} ") for word in words], end=None, ending="stall")
 
 
-def started(root: Path, *arguments: str) -> "subprocess.Popen[str]":
+def started(root: Path, *, stdout: int = subprocess.PIPE) -> "subprocess.Popen[str]":
     """A chat that reads its messages from a pipe."""
     environ = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
     return subprocess.Popen(
-        [sys.executable, "-m", "aivax_cli", "chat", *arguments],
+        [sys.executable, "-m", "aivax_cli", "chat"],
         cwd=root,
         env={**environ, "HOME": str(root), "AIVAX_CACHE_DIR": str(root / "cache")},
         stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
         bufsize=1,
@@ -258,6 +259,19 @@ def test_compacting_that_fails_changes_nothing(root: Path, upstream: Upstream) -
     assert [text for _, text in spoken(upstream.requests[-1])] == ["one", "1", "two", "2", "three"]
 
 
+def test_ctrl_c_stops_compacting(root: Path, upstream: Upstream) -> None:
+    upstream.answers(says("1"), says("2"), stalling("They"), says("3"))
+    with TerminalSession("chat", cwd=root) as session:
+        session.wait_for_prompt()
+        session.enter("one").enter("two").type(f"/compact{ENTER}")
+        wait_until(lambda: len(upstream.requests) == 3, "the request for a summary")
+        session.type(CTRL_C)
+        session.wait_for("interrupted")
+        session.wait_for_prompt()
+        session.enter("three")
+    assert [text for _, text in spoken(upstream.requests[-1])] == ["one", "1", "two", "2", "three"]
+
+
 def test_attached_files_are_there_in_the_next_session(root: Path, upstream: Upstream) -> None:
     (root / "note.txt").write_text("The word is plover.")
     chat(root, "/attach note.txt\nWhat is the word?\n")
@@ -290,18 +304,21 @@ def test_nothing_is_kept_while_the_log_is_off(root: Path, upstream: Upstream) ->
     assert [said(each)[0] for each in kept(root)] == ["public"]
 
 
-def test_what_was_said_while_the_log_was_off_is_not_kept_later(root: Path) -> None:
+def test_a_running_chat_obeys_the_switch(root: Path) -> None:
     off = root / ".aivax" / OFF_FILE
-    off.parent.mkdir()
-    off.touch()
     process = started(root)
     assert process.stdin and process.stdout
+    process.stdin.write("public\n")
+    assert process.stdout.readline() == "Paris is the capital.\n"
+    off.touch()
     process.stdin.write("private\n")
     assert process.stdout.readline() == "Paris is the capital.\n"
     off.unlink()
-    out, _ = process.communicate("public\n")
+    out, err = process.communicate("public again\n")
     assert out == "Paris is the capital.\n"
-    assert [said(each)[0] for each in kept(root)] == ["public"]
+    assert err.count("this conversation is not kept") == 1
+    answer = "Paris is the capital."
+    assert said(kept(root)[0]) == ["public", answer, "public again", answer]
 
 
 @pytest.mark.parametrize("broken", ["folder", "garbage"])
@@ -324,8 +341,7 @@ def test_what_could_not_be_kept_is_kept_with_the_next_turn(root: Path) -> None:
     assert process.stdin and process.stdout and process.stderr
     process.stdin.write("one\n")
     assert process.stdout.readline() == "Paris is the capital.\n"
-    while "is not kept" not in process.stderr.readline():
-        pass
+    assert any("is not kept" in line for line in process.stderr)
     file.rmdir()
     process.communicate("two\n")
     assert said(kept(root)[0]) == ["one", "Paris is the capital.", "two", "Paris is the capital."]
@@ -339,6 +355,21 @@ def test_what_is_typed_is_remembered_nowhere_while_the_log_is_off(root: Path) ->
         session.enter("a private question")
     files = [file for file in (root / ".aivax").iterdir() if b"private question" in file.read_bytes()]
     assert files == []
+
+
+def test_an_end_that_could_not_be_kept_is_kept_with_the_next_turn(root: Path, upstream: Upstream) -> None:
+    upstream.answers(says("word " * 30_000), says("Short."))
+    process = started(root, stdout=subprocess.DEVNULL)
+    assert process.stdin and process.stderr
+    # No file may grow longer: the disk is full.
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (150_000, resource.RLIM_INFINITY))
+    process.stdin.write("Much, please\n")
+    assert any("is not kept" in line for line in process.stderr)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+    process.communicate("And little\n")
+    messages = kept(root)[0]
+    assert [len(text) > 100_000 for text in said(messages)] == [False, True, False, False]
+    assert len(messages) == 4
 
 
 def test_a_key_that_the_gateway_uses_is_not_in_the_log(root: Path, upstream: Upstream) -> None:
