@@ -58,7 +58,9 @@ def embedding_request(body: Mapping[str, Any]) -> EmbeddingRequest:
     dimensions = body.get("dimensions")
     if dimensions is not None and (isinstance(dimensions, bool) or not isinstance(dimensions, int)):
         raise RequestError("dimensions must be a whole number")
-    return EmbeddingRequest(model.strip(), tuple(texts), encoding == "base64", kind == "query", dimensions)
+    # Half surrogate pairs, which no UTF-8 can hold, become `?`.
+    whole = tuple(text.encode("utf-8", "replace").decode() for text in texts)
+    return EmbeddingRequest(model.strip(), whole, encoding == "base64", kind == "query", dimensions)
 
 
 def embedding_answer(asked: EmbeddingRequest, found: EmbeddedTexts) -> dict[str, object]:

@@ -92,7 +92,8 @@ def error_body(error: Exception) -> dict[str, object]:
     default = "api_error" if status >= 500 else "invalid_request_error"
     return {
         "error": {
-            "message": _message(error, status),
+            # What it quotes of a request may hold half surrogate pairs, which no UTF-8 can.
+            "message": _message(error, status).encode("utf-8", "replace").decode(),
             "type": _KINDS.get(status, default),
             "param": error.param if isinstance(error, RequestError) else None,
             "code": _code(error),

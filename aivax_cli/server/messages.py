@@ -253,6 +253,6 @@ def _choice(choice: Mapping[str, Any]) -> object:
     kind = choice.get("type")
     if kind == "tool":
         return {"type": "function", "function": {"name": choice.get("name")}}
-    if kind in _CHOICES:
+    if isinstance(kind, str) and kind in _CHOICES:
         return _CHOICES[kind]
     raise RequestError("tool_choice.type must be auto, any, tool or none")

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of Responses, Messages and embeddings. Their full shapes are their makers'."""
+"""What the OpenAPI document says of Responses, Messages and embeddings; their full shapes are elsewhere."""
 
 from __future__ import annotations
 

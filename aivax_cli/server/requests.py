@@ -180,12 +180,19 @@ def _metadata(value: object) -> dict[str, str]:
             f" texts of {_LONGEST_METADATA}",
             param="metadata",
         )
+    if not all(_encodable(each) for each in (*value, *value.values())):
+        raise RequestError("metadata must be text that UTF-8 can hold", param="metadata")
     return value
+
+
+def _encodable(text: str) -> bool:
+    """Whether a text can be kept: JSON may hold half surrogate pairs, which UTF-8 cannot."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _idempotency_key(value: object) -> str | None:
     if value is None:
         return None
-    if not isinstance(value, str) or not 1 <= len(value) <= _LONGEST_KEY:
+    if not isinstance(value, str) or not 1 <= len(value) <= _LONGEST_KEY or not _encodable(value):
         raise RequestError(f"idempotency_key must be a text of 1 to {_LONGEST_KEY} characters")
     return value

@@ -277,7 +277,7 @@ def test_embeddings_that_cannot_be_made_are_refused(running, body, code):
     assert running.post(body, "/v1/embeddings").status_code == code
 
 
-@pytest.mark.parametrize("path", ["/v1/responses", "/v1/messages", "/v1/embeddings"])
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/messages", "/v1/embeddings", "/v1/chat/completions"])
 @pytest.mark.parametrize(
     "body",
     [
@@ -289,8 +289,13 @@ def test_embeddings_that_cannot_be_made_are_refused(running, body, code):
         b'{"model": "g", "input": [null], "messages": [null]}',
         b'{"model": "g", "input": [{"role": 1}], "messages": [{"role": "user"}]}',
         b'{"model": "g", "input": [{"type": "function_call"}], "messages": [{"role":"user","content":[1]}]}',
-        b'{"model": "g", "input": "x", "messages": [{"role": "user", "content": "x"}], "tools": 1}',
-        b'{"model": "g", "input": "x", "messages": [{"role": "user", "content": "x"}], "tool_choice": {}}',
+        b'{"model": "g", "input": "x", "messages": [{"role":"user","content":"x"}], "tools": 1}',
+        b'{"model": "g", "input": "x", "messages": [{"role":"user","content":"x"}], "tool_choice": {}}',
+        b'{"model": "g", "messages": [{"role":"user","content":"x"}], "tool_choice": {"type": []}}',
+        b'{"model": "g", "input": "x", "prompt": "x", "metadata": {"k": "\\ud800"}}',
+        b'{"model": "g", "input": "\\ud800", "prompt": "x", "max_tokens": "\\udfff"}',
+        b'{"model": "g", "messages": [{"role":"user","content":"x"}], "max_tokens": "\\udfff"}',
+        b'{"model": "\\ud800", "input": "x", "messages": [{"role":"user","content":"x"}]}',
     ],
 )
 def test_bodies_that_are_wrong_are_no_failure_of_the_server(running, path, body):
