@@ -49,10 +49,11 @@ async def open_bench(
 
     What is wrong with a gateway is raised by `subject`, and becomes the case's error.
     """
-    from aivax_cli.checks.recorded import RecordedEmbeddings
     from aivax_cli.checks.running import Bench
 
     def wrap(endpoint: EmbeddingEndpoint, model: str) -> EmbeddingEndpoint:
+        from aivax_cli.checks.recorded import RecordedEmbeddings
+
         return RecordedEmbeddings(endpoint, model, cassettes.shared_tape("embeddings"))
 
     store = asset_store(environ, on_progress=on_download)
@@ -156,6 +157,9 @@ class _TapedGateway:
 
 def _taped(opened: OpenWorkspace, tape: Tape) -> OpenWorkspace:
     """The workspace with its outside on tape. A replay costs nothing and is not in the ledger."""
+    in_order = replace(opened, pool=_GivenOrder())
+    if not (tape.replays or tape.records):
+        return in_order
     from aivax_cli.checks.recorded import RecordedChat, RecordedReranker, RecordedTexts, RecordedTools
 
     def adapt(ports: Ports) -> Ports:
@@ -165,10 +169,9 @@ def _taped(opened: OpenWorkspace, tape: Tape) -> OpenWorkspace:
         )
 
     return replace(
-        opened,
+        in_order,
         chat=RecordedChat(opened.chat, tape),
         remote=RecordedTexts(opened.remote, tape),
-        pool=_GivenOrder(),
         adapt=adapt,
         ledger=_NoLedger() if tape.replays else opened.ledger,
         day=UncountedDay() if tape.replays else opened.day,

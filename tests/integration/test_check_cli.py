@@ -118,6 +118,24 @@ def test_a_failure_points_at_the_line_of_its_assertion(tmp_path: Path, upstream:
     assert f"::error file=checks/t.yaml,line={line},title=a::contains: does not contain 'Rome'" in done.out
 
 
+def test_github_is_told_the_file_in_the_repository_and_json_stays_json(
+    tmp_path: Path, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "sub" / "bot"
+    root.mkdir(parents=True)
+    summary = tmp_path / "summary.md"
+    summary.write_text("earlier\n")
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(tmp_path))
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    gateway(root, upstream.url)
+    checks(root, WRONG)
+    done = run(root, "--github", "--json")
+    assert done.json["counts"]["fail"] == 1
+    assert "::error file=sub/bot/checks/t.yaml,line=3," in done.err
+    assert "::error title=checks::t.yaml: 0 of 1 tests passed" in done.err
+    assert summary.read_text().startswith("earlier\n### Checks failed")
+
+
 def test_every_test_is_run_in_every_cell(tmp_path: Path, upstream: Upstream) -> None:
     gateway(tmp_path, upstream.url)
     checks(tmp_path, CAPITAL, head="matrix: {parameters.seed: [default, 7], parameters.top_p: [0.5, 1]}\n")

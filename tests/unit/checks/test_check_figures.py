@@ -15,6 +15,7 @@ from aivax_cli.checks.gating import exit_code, verdict
 from aivax_cli.checks.results import Answer, CaseResult, Cell, Sample, Status
 from aivax_cli.checks.retrieval import findings, ndcg, recall, reciprocal_rank
 from aivax_cli.checks.running import status_of
+from aivax_cli.cli.check_watch import matters
 from aivax_cli.core.errors import UsageError
 from aivax_cli.core.types import Passage, Source
 from aivax_cli.gateway.check_file import CheckTest, Gate, Limits, Retrieve, RunSettings
@@ -223,3 +224,19 @@ def test_a_cell_with_errors_is_not_the_best() -> None:
     chosen = best(results, rows(results, cases_of(results)))
     assert chosen is not None
     assert dict(chosen.cell) == {"model": "dear"}
+
+
+@pytest.mark.parametrize(
+    ("path", "changes"),
+    [
+        ("checks/a.yaml", True),
+        ("checks/custom.py", True),
+        ("gateways/prompt.md", True),
+        ("checks/cassettes/a/1.json", False),
+        ("checks/report.html", False),
+        ("checks/report.md", False),
+        ("checks/.checks.schema.json", False),
+    ],
+)
+def test_what_a_run_writes_starts_no_other_run(path: str, changes: bool) -> None:
+    assert matters(Path(path), {Path("checks/report.md").resolve()}) is changes
