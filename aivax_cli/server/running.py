@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
 _BACKLOG = 2048
+_OBJECTS_A_COLLECTION = 50_000
 
 
 async def run_server(app: Starlette, listening: socket.socket, *, drain_s: int) -> None:
@@ -47,6 +49,10 @@ async def run_server(app: Starlette, listening: socket.socket, *, drain_s: int) 
         server_header=False,
         date_header=False,
     )
+    # What is loaded now stays: looking through it for garbage took a fifth of every request.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_OBJECTS_A_COLLECTION, 50, 50)
     await Server(config).serve(sockets=[listening])
 
 
