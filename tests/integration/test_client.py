@@ -448,3 +448,75 @@ def test_many_calls_at_once_share_one_model(upstream: Upstream) -> None:
             return [answer.text for answer in await asyncio.gather(*calls)]
 
     assert asyncio.run(run()) == ["Paris"] * 40
+
+
+# Over aiohttp's connections, as the server calls
+
+
+@pytest.fixture
+def aiohttp_ask(upstream):
+    from aivax_cli.model.aiohttp_transport import aiohttp_client
+
+    def ask_once(base_url: str = "", **how):
+        async def run():
+            given = {"retry": ONCE, "client": aiohttp_client, **how}
+            async with HttpChatModel({}, **given) as model:
+                return await collect(model, call(target(base_url or upstream.url)))
+
+        return asyncio.run(run())
+
+    return ask_once
+
+
+def test_aiohttp_streams_are_read_as_others_are(upstream, aiohttp_ask):
+    upstream.answers(says("Paris it is", cached=4))
+    found = aiohttp_ask()
+    assert found.text == "Paris it is"
+    assert found.end.usage == TokenUsage(6, 4, 3)
+
+
+@pytest.mark.parametrize(
+    ("answer", "word"),
+    [
+        (reset(), "closed the connection without an answer"),
+        (hang_up(), "closed the connection without an answer"),
+        (status(400, "no"), "refused the request"),
+        (html(), "web page"),
+    ],
+)
+def test_aiohttp_failures_are_told_as_others_are(upstream, aiohttp_ask, answer, word):
+    upstream.answers(answer)
+    with pytest.raises(ModelError, match=word):
+        aiohttp_ask()
+
+
+def test_aiohttp_says_that_a_connection_is_refused(aiohttp_ask):
+    with pytest.raises(ModelError, match="connection refused"):
+        aiohttp_ask(f"http://127.0.0.1:{free_port()}/v1")
+
+
+def test_aiohttp_gives_up_on_a_silent_endpoint(upstream, aiohttp_ask):
+    upstream.answers(silence())
+    with pytest.raises(ModelError, match=r"sent nothing for 0.3 s"):
+        aiohttp_ask(timeouts=Timeouts(read_s=0.3))
+
+
+def test_aiohttp_tells_of_a_stream_that_is_cut(upstream, aiohttp_ask):
+    upstream.answers(sse([chunk("Par")], end=None, ending="reset"))
+    found = aiohttp_ask()
+    assert found.text == "Par"
+    assert "lost in the middle" in found.end.broken
+
+
+def test_aiohttp_ends_the_request_when_its_stream_is_closed(upstream):
+    from aivax_cli.model.aiohttp_transport import aiohttp_client
+
+    upstream.answers(sse([chunk("Par")], end=None, ending="stall"))
+
+    async def run() -> None:
+        async with HttpChatModel({}, client=aiohttp_client) as model:
+            async with aclosing(model.stream(call(target(upstream.url)))) as stream:
+                assert await anext(stream) == ModelText("Par")
+            assert await asyncio.to_thread(upstream.disconnected.wait, 2.0)
+
+    asyncio.run(run())
