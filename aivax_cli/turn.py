@@ -86,4 +86,5 @@ def _result(strategy: Strategy, ports: Ports, progress: Progress) -> TurnResult:
         structured=progress.structured,
         context_tokens=progress.context_tokens,
         tool_calls=progress.client_calls,
+        cut=progress.cut,
     )

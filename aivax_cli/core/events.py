@@ -126,9 +126,9 @@ class TurnResult:
     `model` is who answered, by the name that the endpoint gives; `target` is the same as users write it.
     `routed` is the router's level, None without one, and `routing_problem` why it is `medium`, if it failed.
     `fallbacks` are the models that failed on the way. `sent` is the exact messages of the last model call,
-    `context_tokens` their length, None where nobody counted. `structured` is the value that holds to the
-    response schema, where there is one and it was had. `tool_calls` are of whoever asked: the turn ends with
-    them, to be gone on with once their results are in the conversation.
+    `context_tokens` their length, None where nobody counted, `cut` what stayed out of them. `structured` is
+    the value that holds to the response schema, where there is one and it was had. `tool_calls` are of
+    whoever asked: the turn ends with them, to be gone on with once their results are in the conversation.
     """
 
     text: str
@@ -149,6 +149,7 @@ class TurnResult:
     structured: JsonValue = None
     context_tokens: int | None = None
     tool_calls: tuple[ToolCall, ...] = ()
+    cut: ContextCut | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -349,10 +349,14 @@ Level = Literal["low", "medium", "high"]
 
 @dataclass(frozen=True, slots=True)
 class ToolOutcome:
-    """What the model gets to see for a tool call. `failed` when the tool did not do what it was asked."""
+    """What the model gets to see for a tool call. `failed` when the tool did not do what it was asked.
+
+    `refused` when nobody let it run, which whoever was asked has been told.
+    """
 
     text: str
     failed: bool = False
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

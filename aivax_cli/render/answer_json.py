@@ -11,7 +11,7 @@ from aivax_cli.core.types import Purpose, TokenUsage, total_usd
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from aivax_cli.core.events import FellBack, TurnResult
+    from aivax_cli.core.events import ContextCut, FellBack, TurnResult
     from aivax_cli.core.types import Charge, Passage, ToolRun
 
 
@@ -27,7 +27,8 @@ def turn_object(result: TurnResult) -> dict[str, object]:
     It counts the answering calls; `generated_usage` lists every call. `total_usd` is null while any
     part is unpriced. `incomplete` is null, or why the answer ended early. `model` is the name that the
     endpoint gave itself, `model_ref` the same as the gateway writes it; `routed_complexity` is null without
-    a router, and `structured` without a response schema.
+    a router, and `structured` without a response schema. `left_out` counts what the context limit kept out
+    of the last call, null when nothing.
     """
     return {
         "text": result.text,
@@ -46,8 +47,13 @@ def turn_object(result: TurnResult) -> dict[str, object]:
         "runned_functions": [run_object(run) for run in result.tools],
         "total_usd": _number(total_usd(result.charges)),
         "context_tokens": result.context_tokens,
+        "left_out": _cut_object(result.cut),
         "incomplete": result.incomplete,
     }
+
+
+def _cut_object(cut: ContextCut | None) -> dict[str, object] | None:
+    return None if cut is None else {"messages": cut.messages, "tool_results": cut.tool_results}
 
 
 def _fallback_object(fallback: FellBack) -> dict[str, object]:

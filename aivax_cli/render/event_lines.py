@@ -55,7 +55,7 @@ def warning_of(event: Event) -> str | None:
             again = "; asking again" if attempt < of else ""
             listed = _shortened(safe_line("; ".join(problems)))
             return f"answer {attempt} of {of} does not hold to the schema: {listed}{again}"
-        case ToolCalled(run) if run.outcome.failed:
+        case ToolCalled(run) if run.outcome.failed and not run.outcome.refused:
             return _failed(run)
         case Warned(message):
             return safe_line(message)
@@ -65,11 +65,11 @@ def warning_of(event: Event) -> str | None:
 def _cut(event: ContextCut) -> str:
     parts = []
     if event.messages:
-        parts.append(f"{event.messages} older message{'s' if event.messages > 1 else ''}")
+        limit = f" (context limit {event.max_tokens:,} tokens)" if event.max_tokens else ""
+        parts.append(f"{event.messages} older message{'s' if event.messages > 1 else ''}{limit}")
     if event.tool_results:
         parts.append(f"the text of {event.tool_results} tool result{'s' if event.tool_results > 1 else ''}")
-    limit = f" (context limit {event.max_tokens:,} tokens)" if event.max_tokens else ""
-    return f"left out: {' and '.join(parts)}{limit}"
+    return f"left out: {' and '.join(parts)}"
 
 
 def _failed(run: ToolRun) -> str:

@@ -38,9 +38,11 @@ class ContextControl:
         else:  # in a thread: the encoding's tables may have to be fetched first
             fitted = await asyncio.to_thread(fit, messages, self._parts, self._limits, self._count)
         out = (fitted.messages_out, fitted.results_out)
-        if out != self._told and any(out):
-            self._untold = ContextCut(*out, fitted.tokens, self._limits.max_tokens)
+        cut = ContextCut(*out, fitted.tokens, self._limits.max_tokens) if any(out) else None
+        if cut and out != self._told:
+            self._untold = cut
         self._told = out
+        self._progress.cut = cut
         self._progress.sent = fitted.messages
         self._progress.context_tokens = fitted.tokens or rough_tokens(fitted.messages)
         return fitted.messages

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from aivax_cli.core.events import Charged, Event, FellBack, Warned
+from aivax_cli.core.events import Charged, ContextCut, Event, FellBack, Warned
 from aivax_cli.core.ports import ModelPool, RerankEndpoint, Retriever, TokenCounter, ToolBox
 from aivax_cli.core.types import (
     Conversation,
@@ -103,6 +103,8 @@ class Progress:
     structured: JsonValue = None
     sent: Conversation = ()
     context_tokens: int | None = None
+    cut: ContextCut | None = None
+    """What stays out of the latest call."""
     problems: list[str] = field(default_factory=list)
     """What went wrong and was got over, until it is told."""
     adapted: set[str] = field(default_factory=set)

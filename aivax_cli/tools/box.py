@@ -106,14 +106,15 @@ class GatewayTools:
             answer = await self._approve(request) if self._approve else Approval.NOBODY
         match answer:
             case Approval.NOBODY:
-                return ToolOutcome(
-                    "Not run: a person has to approve this tool, and nobody can be asked.", True
-                )
+                why = "a person has to approve this tool, and nobody can be asked"
             case Approval.NO:
-                return ToolOutcome("Not run: the person at the terminal refused this call.", True)
+                why = "the person at the terminal refused this call"
+            case Approval.YES:
+                return None
             case Approval.ALWAYS:
                 self._approved.add(name)
-        return None
+                return None
+        return ToolOutcome(f"Not run: {why}.", failed=True, refused=True)
 
     async def _prepared(self) -> dict[str, Offer]:
         async with self._preparing:

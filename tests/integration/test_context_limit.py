@@ -65,6 +65,11 @@ def test_the_oldest_messages_stay_out_and_that_is_told(place: Place) -> None:
     assert "left out: 2 older messages (context limit 100 tokens)" in done.err
 
 
+def test_what_stays_out_is_counted_in_the_json(place: Place) -> None:
+    place.gateway("context: {max_tokens: 100}\n")
+    assert place.complete(HISTORY, "--json").json["left_out"] == {"messages": 2, "tool_results": 0}
+
+
 def test_overflow_error_calls_no_model(place: Place) -> None:
     place.gateway("context: {max_tokens: 100, overflow: error}\n")
     done = place.complete(HISTORY)
@@ -87,6 +92,7 @@ def test_a_question_that_cannot_fit_calls_no_model(place: Place) -> None:
 def test_without_a_limit_everything_is_sent_and_the_length_is_the_endpoints(place: Place) -> None:
     place.gateway("")
     done = place.complete(HISTORY, "--json")
+    assert done.json["left_out"] is None
     assert place.sent == ["Be brief.", *(message["content"] for message in HISTORY)]
     assert done.json["context_tokens"] == 123
 

@@ -134,6 +134,7 @@ def test_without_a_terminal_a_tool_to_confirm_is_refused(
     done = ask(tmp_path)
     assert done.code == 0
     assert "read_file needs approval and there is no terminal to ask on; --approve-tools gives it" in done.err
+    assert done.err.count("warning:") == 1
     assert "nobody can be asked" in model.bodies[1]["messages"][-1]["content"]
     assert endpoint.requests == []
 

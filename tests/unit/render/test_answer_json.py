@@ -53,6 +53,7 @@ def test_every_field_of_a_turn_is_there() -> None:
         "runned_functions",
         "total_usd",
         "context_tokens",
+        "left_out",
         "incomplete",
     ]
 
