@@ -40,6 +40,7 @@ from aivax_cli.core.types import (
     Source,
     TokenUsage,
     ToolCall,
+    ToolSpec,
 )
 from aivax_cli.gateway.definition import Gateway
 from aivax_cli.steps.plan import Ports, TurnPlan
@@ -382,3 +383,53 @@ def test_purposes_tell_rewriting_and_answer_apart() -> None:
         (Purpose.REWRITE, REWRITER),
         (Purpose.ANSWER, TARGET),
     ]
+
+
+WEATHER = ToolSpec("weather", "", {"type": "object"})
+ASKS_CLIENT = [
+    ModelText("Let me look."),
+    end(finish_reason="tool_calls", tool_calls=(ToolCall("w1", "weather", "{}"),)),
+]
+
+
+def of_client(turn: "Turn", **parameters: Any) -> "Turn":
+    turn.plan = replace(turn.plan, client_tools=(WEATHER,), client_parameters=parameters)
+    return turn
+
+
+def test_a_call_of_the_clients_tool_ends_the_turn() -> None:
+    turn = of_client(Turn(ASKS_CLIENT), tool_choice="required")
+    turn.run()
+    assert turn.result.tool_calls == (ToolCall("w1", "weather", "{}"),)
+    assert turn.result.text == "Let me look."
+    (call,) = turn.models.calls
+    assert call.tools == (WEATHER,)
+    assert call.parameters["tool_choice"] == "required"
+
+
+def test_own_tools_are_carried_out_before_a_client_is_asked() -> None:
+    turn = of_client(
+        Turn(CALLS_TOOL, ASKS_CLIENT, knowledge=knowledge("QueryFunction")), tool_choice="required"
+    )
+    turn.run()
+    assert [run.call.name for run in turn.result.tools] == ["search_knowledge"]
+    assert [call.name for call in turn.result.tool_calls] == ["weather"]
+    assert [call.parameters.get("tool_choice") for call in turn.models.calls] == ["required", None]
+
+
+def test_of_calls_of_both_kinds_the_clients_alone_are_given_back() -> None:
+    both = [end(tool_calls=(search("a"), ToolCall("w1", "weather", "{}")))]
+    turn = of_client(Turn(both, knowledge=knowledge("QueryFunction")))
+    turn.run()
+    assert [call.name for call in turn.result.tool_calls] == ["weather"]
+    assert turn.library.searched == []
+
+
+def test_after_the_last_own_round_the_clients_tools_are_still_offered() -> None:
+    turn = of_client(Turn(CALLS_TOOL, ANSWER, knowledge=knowledge("QueryFunction", max_rounds=1)))
+    turn.run()
+    assert [[tool.name for tool in call.tools] for call in turn.models.calls] == [
+        ["search_knowledge", "weather"],
+        ["weather"],
+    ]
+    assert turn.models.calls[-1].parameters.get("tool_choice") is None
