@@ -69,24 +69,30 @@ async def open_bench(
             runtime = gateways.open(case.gateway, assignments(case.cell), _taped(opened, tape))
             return _TapedGateway(runtime, tape)
 
-        def judge(case: Case, number: int) -> Ask:
-            name = case.judge.gateway if case.judge else case.gateway
-
-            async def ask(conversation: Conversation, vote: int) -> Reply:
-                tape = cassettes.tape(case.test.id, number * _VOTES + vote)
-                reply = await _asked(gateways.open(name, (), _taped(opened, tape)), conversation)
-                if tape.problem:
-                    raise AivaxError(tape.problem)
-                return reply
-
-            return ask
-
         def ground(case: Case) -> Ground:
             from aivax_cli.checks.assertions.base import Ground
 
             return Ground((case.file.parent, workspace.root), similarity)
 
-        yield Bench(subject, judge, ground)
+        yield Bench(subject, _judge(opened, cassettes, gateways), ground)
+
+
+def _judge(opened: OpenWorkspace, cassettes: Cassettes, gateways: _Gateways) -> Callable[[Case, int], Ask]:
+    """Who asks the judge about a sample, each vote on a tape of its own."""
+
+    def judge(case: Case, number: int) -> Ask:
+        name = case.judge.gateway if case.judge else case.gateway
+
+        async def ask(conversation: Conversation, vote: int) -> Reply:
+            tape = cassettes.tape(case.test.id, number * _VOTES + vote)
+            reply = await _asked(gateways.open(name, (), _taped(opened, tape)), conversation)
+            if tape.problem:
+                raise AivaxError(tape.problem)
+            return reply
+
+        return ask
+
+    return judge
 
 
 @dataclass(slots=True)
