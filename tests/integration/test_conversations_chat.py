@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +42,9 @@ def chat(root: Path, stdin: str, *arguments: str) -> Done:
     return aivax_here("chat", *arguments, cwd=root, stdin=stdin)
 
 
-def kept(root: Path) -> list[list[KeptMessage]]:
-    """The messages of every conversation, the latest first."""
-    log = ConversationLog(root / ".aivax")
+def kept(root: Path, *, in_s: float = 0) -> list[list[KeptMessage]]:
+    """The messages of every conversation, the latest first, as they will look in some seconds."""
+    log = ConversationLog(root / ".aivax", now=lambda: datetime.now(UTC) + timedelta(seconds=in_s))
     try:
         return [list(log.messages(each)) for each in log.list()]
     finally:
@@ -98,7 +99,7 @@ def test_a_killed_chat_has_kept_what_had_streamed(root: Path, upstream: Upstream
     process.communicate()
 
     assert said(kept(root)[0]) == ["Tell me everything", "Half an answer "]
-    wait_until(lambda: kept(root)[0][-1].state == "interrupted", "seen as interrupted")
+    assert kept(root, in_s=10)[0][-1].state == "interrupted"
     assert chat(root, "/continue\n", "-c").code == 0
     assert spoken(upstream.requests[1])[:2] == [
         ("user", "Tell me everything"),
@@ -372,9 +373,12 @@ def test_an_end_that_could_not_be_kept_is_kept_with_the_next_turn(root: Path, up
     assert len(messages) == 4
 
 
-def test_a_key_that_the_gateway_uses_is_not_in_the_log(root: Path, upstream: Upstream) -> None:
+def test_a_key_that_the_gateway_uses_is_not_in_the_log(
+    root: Path, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET_KEY", "very-secret-value")
     write_gateway(root, "talk", f"{{base_url: {upstream.url}, name: big, api_key_env: SECRET_KEY}}")
-    aivax("chat", cwd=root, home=root, stdin="hello\n", env={"SECRET_KEY": "very-secret-value"})
+    chat(root, "hello\n")
     assert upstream.requests[0].headers["authorization"] == "Bearer very-secret-value"
     files = [file.read_bytes() for file in (root / ".aivax").iterdir() if file.is_file()]
     assert not [file for file in files if b"very-secret-value" in file]
