@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from support.command_line import aivax
 
-from aivax_cli.cli.usage_times import parse_since, parse_until
+from aivax_cli.cli.usage_times import parse_since
 from aivax_cli.core.errors import UsageError
 from aivax_cli.core.types import Charge
 from aivax_cli.usage.ledger import SqliteLedger
