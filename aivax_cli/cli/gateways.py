@@ -83,9 +83,10 @@ def show(
         }
         session.screen.data(as_written(record, filled_in))
         return
+    told = [instructions_from, *(source.url for source in loaded.definition.remote_instructions)]
     session.screen.write(
         f"# {workspace.shown(loaded.file)}, addressed as {loaded.definition.slug}\n"
-        f"# instructions: {instructions_from or 'none'}\n"
+        + as_written(f"# instructions: {', then '.join(filter(None, told)) or 'none'}\n", filled_in)
         + "".join(f"# {line}\n" for line in inheritance_lines(loaded, workspace))
         + as_written("".join(f"# {line}\n" for line in model_lines(plan)), filled_in)
         + to_yaml(as_written(definition, filled_in))
