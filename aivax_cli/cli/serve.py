@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
+import threading
+import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aivax_cli.gateway.workspace import Workspace
+
+_LOOK_EVERY_S = 1.0
 
 
 def serve(
@@ -74,8 +79,16 @@ def _serve_as_worker(workspace: Workspace, inherited: str, drain_s: int, *, allo
             os.write(each, b"1")
             os.close(each)
 
+    threading.Thread(target=_end_after, args=(os.getppid(),), daemon=True).start()
     listening = socket.socket(fileno=number)
     _serve(workspace, listening, drain_s, allow_direct=allow_direct, on_ready=ready)
+
+
+def _end_after(parent: int) -> None:
+    """Ends this worker as SIGTERM does once nobody is there any more who would end it."""
+    while os.getppid() == parent:
+        time.sleep(_LOOK_EVERY_S)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _serve(

@@ -189,6 +189,22 @@ def test_workers_share_the_port_and_the_ledger_and_are_replaced(tmp_path):
         assert sum(tokens for sku, tokens, _ in charged(tmp_path) if sku.endswith(".in")) == 41 * 7
 
 
+def test_workers_end_when_what_started_them_was_killed(tmp_path):
+    with Upstream(says("Hi.")) as upstream:
+        gateway(tmp_path, upstream)
+        with served(tmp_path, "--workers", "2", "--drain-s", "1") as server:
+            server.process.kill()
+            until(lambda: _refused(server.url))
+
+
+def _refused(url: str) -> bool:
+    try:
+        httpx.get(url + "/healthz", timeout=2, trust_env=False)
+    except httpx.TransportError:
+        return True
+    return False
+
+
 def _children(pid: int) -> list[int]:
     return [
         int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
