@@ -118,6 +118,12 @@ def test_texts_from_elsewhere_stand_behind_the_instructions_and_before_the_colle
     assert [request.path for request in texts.requests] == ["/v1/a.txt"]
 
 
+def test_show_names_the_addresses_of_instructions(tmp_path: Path, model: Upstream, texts: Upstream) -> None:
+    gateway(tmp_path, model, f"instructions: Be kind.\nremote_instructions: [{{url: {texts.url}/a.txt}}]\n")
+    shown = aivax_here("gateways", "show", "g", cwd=tmp_path).out
+    assert f"# instructions: gateways/g.yaml, then {texts.url}/a.txt\n" in shown
+
+
 def test_a_failing_source_is_warned_of_and_its_copy_used(
     tmp_path: Path, model: Upstream, texts: Upstream
 ) -> None:
