@@ -44,7 +44,7 @@ def serve(
     from aivax_cli.gateway.workspace import find_workspace
     from aivax_cli.server.running import is_local, listen, url_of
     from aivax_cli.server.workers import Workers
-    from aivax_cli.wiring.keyed import require_keys
+    from aivax_cli.wiring.keyed import key_file, require_keys
 
     workspace = find_workspace(session.directory)
     if inherited is not None:
@@ -61,7 +61,8 @@ def serve(
         session.screen.note(f"serving {len(names)} gateways at {url}/v1; Ctrl-C ends")
         if names:
             body = f'{{"model": "{names[0]}", "prompt": "Hello"}}'
-            session.screen.note(f"try: curl {url}/v1/chat/completions -d '{body}'")
+            key = " -H 'x-api-key: oky_…'" if key_file(workspace).has_keys() else ""
+            session.screen.note(f"try: curl {url}/v1/chat/completions{key} -d '{body}'")
 
     if workers == 1:
         _serve(workspace, listening, drain_s, allow_direct=allow_direct, on_ready=ready)

@@ -10,7 +10,7 @@ import httpx
 import openai
 import pytest
 from support.in_process import aivax_here
-from support.serving import gateway, served
+from support.serving import gateway, served, until
 from support.upstream import Upstream, says, status
 
 from aivax_cli.usage.key_spending import spent_today
@@ -78,6 +78,11 @@ def test_every_path_but_health_and_the_page_asks_for_a_key(running):
     open_paths = {path: running.get(path).status_code for path in ("/", "/healthz", "/readyz")}
     closed = {path: running.get(path).status_code for path in ("/v1/models", "/metrics", "/mcp", "/nothing")}
     assert (set(open_paths.values()), set(closed.values())) == ({200}, {401})
+
+
+def test_the_curl_that_the_server_proposes_has_a_key(running):
+    until(lambda: any(line.startswith("try: curl") for line in running.lines))
+    assert "-H 'x-api-key: oky_…'" in running.said
 
 
 @pytest.mark.parametrize("header", ["bearer", "x-api-key"])
