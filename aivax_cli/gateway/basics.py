@@ -12,9 +12,7 @@ from aivax_cli.gateway.fields import BaseUrl, CommandWords, Usd, VariableName, t
 class Definition(BaseModel):
     """Base of everything read from YAML: frozen, no unknown field passes, an empty field is an absent one."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, defer_build=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     @model_validator(mode="before")
     @classmethod

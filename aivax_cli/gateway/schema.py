@@ -12,6 +12,7 @@ from aivax_cli.core.errors import unknown_name
 from aivax_cli.gateway.basics import Definition, Pricing
 from aivax_cli.gateway.check_file import CheckFile
 from aivax_cli.gateway.definition import Gateway
+from aivax_cli.gateway.docstrings import every_definition, field_docstrings
 from aivax_cli.gateway.knowledge import Collection
 from aivax_cli.gateway.settable import OWN, sections
 from aivax_cli.gateway.settings import WorkspaceSettings
@@ -31,10 +32,14 @@ def json_schema(kind: str) -> dict[str, Any]:
     if kind not in KINDS:
         raise unknown_name("schema", kind, KINDS, otherwise="choose one of: " + ", ".join(KINDS))
     schema = KINDS[kind].model_json_schema()
+    models = every_definition()
     for holder in (schema, *schema.get("$defs", {}).values()):
         required = holder.get("required", [])
+        told = field_docstrings(models[holder["title"]]) if holder.get("title") in models else {}
         for name, field in holder.get("properties", {}).items():
             field.pop("title", None)
+            if name in told:
+                field["description"] = told[name]
             if name not in required:
                 holder["properties"][name] = _or_empty(field)
     head: dict[str, Any] = {
