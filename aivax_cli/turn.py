@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
+from itertools import takewhile
 
 from aivax_cli.core.errors import UsageError
 from aivax_cli.core.events import Event, Finished, TurnResult
@@ -40,6 +42,7 @@ async def run_turn(plan: TurnPlan, conversation: Conversation, ports: Ports) -> 
     """
     if not conversation or conversation[-1].role not in ("user", "tool"):
         raise UsageError("the conversation must end with a message from the user")
+    plan, conversation = _instructed(plan, conversation)
     progress = Progress(started=ports.clock(), targets=plan.targets)
     strategy = strategy_named(plan.knowledge.strategy if plan.knowledge else "Plain")
     require_prices(plan, strategy, ports)
@@ -57,6 +60,17 @@ async def run_turn(plan: TurnPlan, conversation: Conversation, ports: Ports) -> 
         async for event in answering:
             yield event
     yield Finished(_result(strategy, ports, progress))
+
+
+def _instructed(plan: TurnPlan, conversation: Conversation) -> tuple[TurnPlan, Conversation]:
+    """System messages with which a conversation begins are part of the instructions: many models take one
+    system message, and take it first."""
+    begun = list(takewhile(lambda message: message.role == "system", conversation))
+    if not begun:
+        return plan, conversation
+    texts = (plan.instructions, *(message.content for message in begun))
+    instructions = "\n\n".join(text for text in texts if text and text.strip())
+    return replace(plan, instructions=instructions or None), conversation[len(begun) :]
 
 
 def _result(strategy: Strategy, ports: Ports, progress: Progress) -> TurnResult:

@@ -157,6 +157,15 @@ def test_content_parts_and_system_messages_reach_the_model(server, upstream):
     assert [part["type"] for part in sent[1]["content"]] == ["text", "image_url"]
 
 
+def test_system_messages_of_the_request_follow_the_gateways_instructions(server, upstream):
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
+    assert server.post({"model": "support", "messages": messages}).status_code == 200
+    assert upstream.bodies[0]["messages"] == [
+        {"role": "system", "content": "Speak of the moon alone.\n\nBe brief."},
+        {"role": "user", "content": "Hi"},
+    ]
+
+
 def test_parameters_of_the_request_override_those_of_the_gateway(server, upstream):
     given = {
         "temperature": 0.5,
