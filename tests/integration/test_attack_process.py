@@ -36,7 +36,7 @@ def shell(line: str, cwd: Path) -> tuple[int, str, str]:
         ("search kb x --topp 3", "error: no such option: --topp; did you mean --top?"),
         ("search kb", "error: missing argument 'TERM...'; usage: aivax search [OPTIONS]"),
         ("usage 7d", "error: got unexpected extra argument(s) (7d); see aivax usage --help"),
-        ("usage --by mode", "error: invalid value for '--by': 'mode' is not one of"),
+        ("usage --by mode", "error: no grouping named 'mode'; did you mean 'model'?"),
         ("-C nowhere usage", "error: --directory: no such folder: nowhere; check the path"),
     ],
 )
