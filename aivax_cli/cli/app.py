@@ -8,28 +8,37 @@ from typing import Annotated
 import typer
 
 from aivax_cli import __version__
-from aivax_cli.cli.chat import chat
-from aivax_cli.cli.check import check
-from aivax_cli.cli.collections import collections
-from aivax_cli.cli.command import DebugOption, JsonOption, NoColorOption, QuietOption, command, run
-from aivax_cli.cli.compare import compare
-from aivax_cli.cli.complete import complete
-from aivax_cli.cli.doctor import doctor
-from aivax_cli.cli.gateways import gateways
-from aivax_cli.cli.ingest import ingest
-from aivax_cli.cli.init import init
-from aivax_cli.cli.log import log
-from aivax_cli.cli.mcp import mcp
-from aivax_cli.cli.models import models
-from aivax_cli.cli.schema import schema
-from aivax_cli.cli.search import search
-from aivax_cli.cli.serve import serve
-from aivax_cli.cli.server_keys import keys
-from aivax_cli.cli.tools import tools
-from aivax_cli.cli.usage import usage
+from aivax_cli.cli.command import DebugOption, JsonOption, NoColorOption, QuietOption, run
+from aivax_cli.cli.lazy_group import lazy_group
+
+COMMANDS = {
+    name: f"aivax_cli.cli.{module}"
+    for name, module in {
+        "init": "init:init",
+        "ingest": "ingest:ingest",
+        "search": "search:search",
+        "chat": "chat:chat",
+        "complete": "complete:complete",
+        "gateways": "gateways:gateways",
+        "collections": "collections:collections",
+        "check": "check:check",
+        "compare": "compare:compare",
+        "tools": "tools:tools",
+        "serve": "serve:serve",
+        "keys": "server_keys:keys",
+        "mcp": "mcp:mcp",
+        "schema": "schema:schema",
+        "models": "models:models",
+        "log": "log:log",
+        "usage": "usage:usage",
+        "doctor": "doctor:doctor",
+    }.items()
+}
+"""Where each command is. It is loaded when it is called, or its help is shown."""
 
 app = typer.Typer(
     name="aivax",
+    cls=lazy_group(COMMANDS),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     # Typer's boxed help loads rich's Markdown and Pygments, which takes longer than all the rest of --help.
@@ -59,26 +68,6 @@ def _root(
     debug: DebugOption = False,
 ) -> None:
     pass
-
-
-command(app, "init")(init)
-command(app, "ingest")(ingest)
-command(app, "search")(search)
-command(app, "chat")(chat)
-command(app, "complete")(complete)
-app.add_typer(gateways, name="gateways")
-app.add_typer(collections, name="collections")
-command(app, "check")(check)
-command(app, "compare")(compare)
-command(app, "tools")(tools)
-command(app, "serve")(serve)
-app.add_typer(keys, name="keys")
-command(app, "mcp")(mcp)
-command(app, "schema")(schema)
-app.add_typer(models, name="models")
-app.add_typer(log, name="log")
-command(app, "usage")(usage)
-command(app, "doctor")(doctor)
 
 
 def main() -> None:
