@@ -10,18 +10,16 @@ import hashlib
 import hmac
 import json
 import secrets
-import sqlite3
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from aivax_cli.core.errors import AivaxError, UsageError, unknown_name
+from aivax_cli.storage.sqlite_file import FileKind, SqliteFile
 
 KEYS_FILE: Final = "keys.db"
 """The name of the keys' file in a workspace's state folder."""
@@ -30,7 +28,7 @@ WINDOW_S: Final = 60.0
 """Seconds that a key's requests are counted over."""
 _ID_DIGITS: Final = 8
 _SECRET_BYTES: Final = 32
-_SCHEMA_VERSION: Final = 1
+_BUSY_TIMEOUT_S: Final = 5.0
 _SCHEMA: Final = """
 CREATE TABLE keys (
     id TEXT PRIMARY KEY,
@@ -52,6 +50,16 @@ CREATE INDEX requests_of_key ON requests (key_id, at)
 
 class KeyFileError(AivaxError):
     """The keys cannot be read or written."""
+
+
+_KEYS: Final = FileKind(
+    _SCHEMA,
+    version=1,
+    error=KeyFileError,
+    damaged="the keys are damaged",
+    unusable="the keys cannot be used",
+    mend="put a copy of the file back, or move it away and make new keys",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +92,8 @@ class KeyFile:
 
     def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
         self.path = path
+        self._file = SqliteFile(path, _KEYS, busy_timeout_s=_BUSY_TIMEOUT_S)
         self._now = now
-        self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
 
     def new(
         self,
@@ -100,7 +107,7 @@ class KeyFile:
         identity, secret = secrets.token_hex(_ID_DIGITS // 2), secrets.token_hex(_SECRET_BYTES)
         text = f"{PREFIX}{identity}{secret}"
         key = ApiKey(identity, name, tuple(gateways), requests_per_minute, usd_per_day, self._today())
-        with self._writing() as connection:
+        with self._file.writing() as connection:
             taken = "SELECT 1 FROM keys WHERE name = ? AND revoked IS NULL"
             if connection.execute(taken, (name,)).fetchone():
                 raise UsageError(f"there is a key named '{name}' already", fix="choose another name")
@@ -120,7 +127,7 @@ class KeyFile:
 
     def listed(self) -> tuple[ApiKey, ...]:
         """Every key, the oldest first, revoked ones too."""
-        with self._reading() as connection:
+        with self._file.reading() as connection:
             if connection is None:
                 return ()
             return tuple(_key(row) for row in connection.execute(f"{_SELECT} ORDER BY rowid"))
@@ -134,15 +141,13 @@ class KeyFile:
             raise unknown_name(
                 "key", reference, [key.name for key in holding], otherwise="see `aivax keys list`"
             )
-        with self._writing() as connection:
+        with self._file.writing() as connection:
             connection.execute("UPDATE keys SET revoked = ? WHERE id = ?", (self._today(), found[0].id))
         return found[0]
 
     def has_keys(self) -> bool:
         """Whether a key was ever made here. Revoking the last one opens nothing."""
-        if self._connection is None and not self.path.exists():
-            return False
-        with self._reading() as connection:
+        with self._file.reading() as connection:
             return connection is not None and bool(connection.execute("SELECT 1 FROM keys").fetchone())
 
     def verified(self, text: str) -> ApiKey | None:
@@ -152,14 +157,13 @@ class KeyFile:
         that nothing has, too.
         """
         identity = text.removeprefix(PREFIX)[:_ID_DIGITS]
-        with self._reading() as connection:
+        with self._file.reading() as connection:
             row = None
             if connection is not None:
                 row = connection.execute(f"{_SELECT} WHERE id = ?", (identity,)).fetchone()
-        same = hmac.compare_digest(bytes(row["hash"]) if row is not None else bytes(32), _hash(text))
-        if row is None or not same or row["revoked"] is not None:
-            return None
-        return _key(row)
+        key = None if row is None else _key(row)
+        same = hmac.compare_digest(bytes(32) if row is None else bytes(row[_HASH]), _hash(text))
+        return key if key is not None and same and key.revoked is None else None
 
     def admit(self, key: ApiKey) -> float | None:
         """Counts a request of the key. None when there is room for it, else the seconds to wait.
@@ -170,112 +174,38 @@ class KeyFile:
         if key.requests_per_minute is None:
             return None
         now = self._now()
-        with self._writing() as connection:
+        with self._file.writing() as connection:
             connection.execute("DELETE FROM requests WHERE key_id = ? AND at <= ?", (key.id, now - WINDOW_S))
             first = connection.execute(
                 "SELECT at FROM requests WHERE key_id = ? ORDER BY at DESC LIMIT 1 OFFSET ?",
                 (key.id, key.requests_per_minute - 1),
             ).fetchone()
             if first is not None:
-                return max(0.0, float(first["at"]) + WINDOW_S - now)
+                return max(0.0, float(first[0]) + WINDOW_S - now)
             connection.execute("INSERT INTO requests VALUES (?, ?)", (key.id, now))
         return None
 
     def close(self) -> None:
         """Lets go of the file; the next use opens it again."""
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+        self._file.close()
 
     def _today(self) -> str:
         return datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._translated():
-            connection = self._open()
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-            except BaseException:
-                connection.rollback()
-                raise
-            connection.commit()
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection | None]:
-        """None for a file that is not there yet."""
-        with self._lock, self._translated():
-            if self._connection is None and not self.path.exists():
-                yield None
-                return
-            yield self._open()
-
-    def _open(self) -> sqlite3.Connection:
-        if self._connection is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            # Whoever else has an account on this machine learns nothing of names and limits.
-            self.path.touch(mode=0o600)
-            connection = sqlite3.connect(
-                self.path, timeout=5.0, isolation_level=None, check_same_thread=False
-            )
-            try:
-                _prepare(connection)
-            except BaseException:
-                connection.close()
-                raise
-            connection.row_factory = sqlite3.Row
-            self._connection = connection
-        return self._connection
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            raise KeyFileError(
-                f"{self.path}: the keys cannot be used: {error}",
-                fix="check the folder's permissions and the disk's free space",
-            ) from error
-
 
 _SELECT: Final = (
-    "SELECT id, name, hash, gateways, requests_per_minute, usd_per_day, created, revoked FROM keys"
+    "SELECT id, name, gateways, requests_per_minute, usd_per_day, created, revoked, hash FROM keys"
 )
-
-
-def _prepare(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA synchronous=NORMAL")
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        # Asked under the lock: another process may have been first.
-        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-            for statement in _SCHEMA.split(";\n"):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
-    except BaseException:
-        connection.rollback()
-        raise
-    connection.commit()
-    # Readers need not wait for writers then. Two processes that switch a new file at once do not wait for one
-    # another; whoever comes later switches it.
-    with suppress(sqlite3.OperationalError):
-        connection.execute("PRAGMA journal_mode=WAL")
+_HASH: Final = 7
+"""The hash's place in a row; before it stand the fields of an ApiKey."""
 
 
 def _hash(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
 
 
-def _key(row: sqlite3.Row) -> ApiKey:
-    limit = row["usd_per_day"]
-    return ApiKey(
-        row["id"],
-        row["name"],
-        tuple(json.loads(row["gateways"])),
-        row["requests_per_minute"],
-        None if limit is None else Decimal(limit),
-        row["created"],
-        row["revoked"],
-    )
+def _key(row: tuple[Any, ...]) -> ApiKey:
+    identity, name, gateways, requests_per_minute, usd_per_day, created, revoked, _ = row
+    limit = None if usd_per_day is None else Decimal(usd_per_day)
+    names = tuple(json.loads(gateways))
+    return ApiKey(identity, name, names, requests_per_minute, limit, created, revoked)

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from aivax_cli.core.errors import NotFoundError, UsageError
-from aivax_cli.server.keys import KeyFile, KeyFileError
+from aivax_cli.server.keys import KeyFile
 
 
 class Clock:
@@ -79,9 +79,3 @@ def test_revoking_what_is_not_there_names_the_nearest(keys):
     keys.new("laptop")
     with pytest.raises(NotFoundError, match="did you mean 'laptop'"):
         keys.revoke("laptpo")
-
-
-def test_a_file_that_is_no_database_is_told(tmp_path):
-    (tmp_path / "keys.db").write_bytes(b"nothing of the kind" * 60)
-    with pytest.raises(KeyFileError, match=r"keys\.db: the keys cannot be used"):
-        KeyFile(tmp_path / "keys.db").has_keys()

@@ -1,0 +1,1 @@
+"""Files of our own in a workspace's state folder."""
