@@ -172,7 +172,8 @@ def _files_of(place: Path) -> list[Path]:
 
     Raises UsageError for a folder without any.
     """
-    from aivax_cli.gateway.workspace import Workspace, definition_files
+    from aivax_cli.gateway.places import definition_files
+    from aivax_cli.gateway.workspace import Workspace
 
     if not place.is_dir():
         return [place]

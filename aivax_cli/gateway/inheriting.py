@@ -55,11 +55,6 @@ def with_bases(file: Path, tree: Tree) -> Lineage:
     return Lineage(merged, tuple(bases), found)
 
 
-def is_base_only(file: Path) -> bool:
-    """Whether a file in `gateways/` is there to be extended and nothing else."""
-    return file.name.startswith("_")
-
-
 def merge(own: Tree, base: Tree, file: Path) -> Tree:
     """The fields of `own`, and those of `base`, which stands in `file`, wherever it has none.
 

@@ -16,8 +16,9 @@ from aivax_cli.gateway.basics import Definition
 from aivax_cli.gateway.check_file import CheckFile
 from aivax_cli.gateway.definition import Gateway
 from aivax_cli.gateway.explain import dotted, explain, shown
-from aivax_cli.gateway.inheriting import inherited, is_base_only, with_bases
+from aivax_cli.gateway.inheriting import inherited, with_bases
 from aivax_cli.gateway.knowledge import Collection
+from aivax_cli.gateway.places import is_base_only
 from aivax_cli.gateway.prefills import prefill_problem
 from aivax_cli.gateway.providers import (
     PROVIDERS,

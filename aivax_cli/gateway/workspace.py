@@ -12,7 +12,6 @@ from aivax_cli.core.errors import DefinitionError, Fault, UsageError, unknown_na
 from aivax_cli.gateway.basics import Definition
 from aivax_cli.gateway.definition import Gateway
 from aivax_cli.gateway.explain import shown
-from aivax_cli.gateway.inheriting import is_base_only
 from aivax_cli.gateway.knowledge import Collection
 from aivax_cli.gateway.loading import (
     GatewayReading,
@@ -23,14 +22,20 @@ from aivax_cli.gateway.loading import (
     stands_at,
 )
 from aivax_cli.gateway.overrides import refuse_locked, with_fields, with_settings
+from aivax_cli.gateway.places import (
+    DEFINITION_ENDINGS,
+    SETTINGS_FILE,
+    definition_files,
+    find_root,
+    gateway_files,
+    is_base_only,
+)
 from aivax_cli.gateway.providers import Provider, merge_providers
 from aivax_cli.gateway.settings import WorkspaceSettings
 from aivax_cli.gateway.variables import Written
 from aivax_cli.gateway.yamlfile import display
 from aivax_cli.gateway.yamltree import FieldPath
 
-SETTINGS_FILE = "aivax.yaml"
-_ENDINGS = (".yaml", ".yml")
 _MAKE_ONE = "`aivax gateways new NAME` makes one"
 
 
@@ -104,11 +109,7 @@ def find_workspace(start: Path) -> Workspace:
 
     Raises UsageError when there is none.
     """
-    start = start.resolve()
-    for folder in (start, *start.parents):
-        if (folder / "gateways").is_dir() or (folder / SETTINGS_FILE).is_file():
-            return Workspace(folder, start)
-    raise UsageError(f"no workspace in {start} or above it", fix="make one: aivax init")
+    return Workspace(find_root(start), start.resolve())
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ class Workspace:
 
     def gateway_files(self) -> list[Path]:
         """Every gateway file, sound or not, by name; `_….yaml` is none, but there to be extended."""
-        return [file for file in definition_files(self.gateways_dir) if not is_base_only(file)]
+        return gateway_files(self.root)
 
     def base_files(self) -> list[Path]:
         """The files that are there to be extended and nothing else, by name."""
@@ -271,24 +272,13 @@ class Workspace:
         files = self.gateway_files()
         given = Path(reference)
         for base in (self.gateways_dir, self.start or self.root):
-            if given.suffix in _ENDINGS and (base / given).resolve() in _resolved(files):
+            if given.suffix in DEFINITION_ENDINGS and (base / given).resolve() in _resolved(files):
                 return base / given
         stems = [file for file in files if file.stem == reference]
         if len(stems) > 1:
             names = ", ".join(self.shown(file) for file in stems)
             raise UsageError(f"'{reference}' names several files: {names}", fix="name one with its ending")
         return stems[0] if stems else None
-
-
-def definition_files(folder: Path) -> list[Path]:
-    """The YAML files directly in a folder, by name; hidden ones are none."""
-    if not folder.is_dir():
-        return []
-    return sorted(
-        entry
-        for entry in folder.iterdir()
-        if entry.suffix in _ENDINGS and not entry.name.startswith(".") and not entry.is_dir()
-    )
 
 
 def _resolved(files: Iterable[Path]) -> list[Path]:
