@@ -25,7 +25,7 @@ from aivax_cli.steps.answering import answer
 from aivax_cli.steps.budgeting import require_prices
 from aivax_cli.steps.plan import Ports, Progress, TurnPlan
 from aivax_cli.steps.routing import route
-from aivax_cli.steps.searching import search
+from aivax_cli.steps.searching import require_documents, search
 from aivax_cli.steps.structured import structured_answer
 from aivax_cli.steps.together import together
 from aivax_cli.strategy import Strategy, strategy_named
@@ -35,10 +35,9 @@ async def run_turn(plan: TurnPlan, conversation: Conversation, ports: Ports) -> 
     """Yields what happens, ending with Finished.
 
     `conversation` ends with a user message, or with the results of tools that the client carried out. Raises
-    UsageError when it does not, ModelError when no
-    answer could be had, KnowledgeError when a collection cannot be searched, BudgetError, ContextError,
-    ToolError and StructureError as their gateway's fields say. Closing the generator ends the calls under
-    way; what they cost until then is on the meter.
+    UsageError when it does not, ModelError when no answer could be had, KnowledgeError when a collection
+    cannot be searched, BudgetError, ContextError, ToolError and StructureError as their gateway's fields say.
+    Closing the generator ends the calls under way; what they cost until then is on the meter.
     """
     if not conversation or conversation[-1].role not in ("user", "tool"):
         raise UsageError("the conversation must end with a message from the user")
@@ -46,6 +45,7 @@ async def run_turn(plan: TurnPlan, conversation: Conversation, ports: Ports) -> 
     progress = Progress(started=ports.clock(), targets=plan.targets)
     strategy = strategy_named(plan.knowledge.strategy if plan.knowledge else "Plain")
     require_prices(plan, strategy, ports)
+    await require_documents(plan, strategy, ports)
     before: list[AsyncGenerator[Event, None]] = []
     if plan.routing is not None:
         before.append(route(plan.routing, conversation, ports, progress))

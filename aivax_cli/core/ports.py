@@ -55,6 +55,10 @@ class RerankEndpoint(Protocol):
 class Retriever(Protocol):
     """A gateway's collections, opened."""
 
+    async def ready(self) -> None:
+        """Sees, quickly, that there is something to search. Raises KnowledgeError or NotFoundError."""
+        ...
+
     async def retrieve(self, terms: Sequence[str], limits: RetrievalLimits) -> Retrieval:
         """The passages of several terms as a ranked union by best match. Raises KnowledgeError."""
         ...

@@ -91,6 +91,11 @@ class KnowledgeBase:
         self._indexes = VectorIndexes(directory, vector_index, served)
         self._backgrounds = Backgrounds()
 
+    def ready(self, collections: Sequence[str]) -> None:
+        """Raises what `search` raises of the collections themselves; embeds nothing."""
+        with self._open().reading() as reader:
+            self._usable(reader, collections)
+
     def search(self, collections: Sequence[str], terms: Sequence[str], limits: RetrievalLimits) -> Retrieval:
         """The passages of several terms as a ranked union by best match.
 
@@ -242,6 +247,10 @@ class CollectionSearch:
     def __init__(self, base: KnowledgeBase, collections: Sequence[str]) -> None:
         self._base = base
         self._collections = tuple(collections)
+
+    async def ready(self) -> None:
+        """See `KnowledgeBase.ready`, which runs in a thread."""
+        await asyncio.to_thread(self._base.ready, self._collections)
 
     async def retrieve(self, terms: Sequence[str], limits: RetrievalLimits) -> Retrieval:
         """See `KnowledgeBase.search`, which runs in a thread; cancelling leaves nothing half done."""

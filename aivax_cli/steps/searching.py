@@ -36,6 +36,13 @@ _ERRAND = Errand("rewrite", "rewriting")
 _REWRITE_PARAMETERS: dict[str, JsonValue] = {"temperature": 0, "max_completion_tokens": 200}
 
 
+async def require_documents(plan: TurnPlan, strategy: Strategy, ports: Ports) -> None:
+    """Raises KnowledgeError or NotFoundError when a model would be paid before a search that must fail."""
+    calls_first = strategy.rewrite or strategy.tool or plan.routing
+    if calls_first and plan.knowledge and ports.retriever:
+        await ports.retriever.ready()
+
+
 async def search(
     plan: TurnPlan,
     knowledge: Knowledge,

@@ -201,6 +201,9 @@ class _TracedRetriever:
     inner: Retriever
     trace: TurnTrace
 
+    async def ready(self) -> None:
+        await self.inner.ready()
+
     async def retrieve(self, terms: Sequence[str], limits: RetrievalLimits) -> Retrieval:
         from opentelemetry import context
         from opentelemetry.trace import set_span_in_context

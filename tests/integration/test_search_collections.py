@@ -143,6 +143,17 @@ def test_a_workspace_without_knowledge_says_how_to_get_some(tmp_path):
         open_knowledge(tmp_path).search(["kb"], ["cats"], ANY)
 
 
+def test_that_there_is_nothing_to_search_is_known_without_a_search(tmp_path):
+    with pytest.raises(KnowledgeError, match="aivax ingest"):
+        asyncio.run(CollectionSearch(open_knowledge(tmp_path), ["kb"]).ready())
+
+
+def test_a_filled_collection_is_ready_and_an_unknown_one_is_not(knowledge):
+    asyncio.run(CollectionSearch(knowledge, ["kb"]).ready())
+    with pytest.raises(NotFoundError, match="no collection named 'kbx'"):
+        asyncio.run(CollectionSearch(knowledge, ["kbx"]).ready())
+
+
 def test_another_embedders_collection_is_refused(base):
     with pytest.raises(KnowledgeError, match=r"aivax ingest docs --collection kb --reindex"):
         open_knowledge(base, HashEmbedder("hash/2")).search(["kb"], ["cats"], ANY)

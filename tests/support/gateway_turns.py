@@ -27,6 +27,9 @@ from aivax_cli.wiring import plan_turn
 class Nothing:
     """A library without documents."""
 
+    async def ready(self) -> None:
+        pass
+
     async def retrieve(self, terms: Sequence[str], limits: RetrievalLimits) -> Retrieval:
         return Retrieval(())
 

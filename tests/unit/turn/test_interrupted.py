@@ -84,6 +84,9 @@ class World:
         yield ModelText(SAID[call.purpose])
         yield ModelEnd("m", "stop", TokenUsage(10, 0, 5))
 
+    async def ready(self) -> None:
+        pass
+
     async def retrieve(self, terms: Sequence[str], limits: RetrievalLimits) -> Retrieval:
         await self.reached("retrieval")
         found = tuple(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from aivax_cli.core.errors import ModelError, UsageError
+from aivax_cli.core.errors import KnowledgeError, ModelError, UsageError
 from aivax_cli.core.events import (
     Charged,
     Event,
@@ -85,6 +85,9 @@ class Library:
     """Finds a passage of its own for every search."""
 
     searched: list[tuple[str, ...]] = field(default_factory=list)
+
+    async def ready(self) -> None:
+        pass
 
     async def retrieve(self, terms: Sequence[str], limits: RetrievalLimits) -> Retrieval:
         self.searched.append(tuple(terms))
@@ -228,6 +231,19 @@ def test_a_search_that_fails_keeps_what_was_embedded_before() -> None:
     with pytest.raises(ModelError, match="the question could not be embedded: boom; mend it"):
         turn.run()
     assert turn.skus() == ["rag.embedding.query"]
+
+
+@pytest.mark.parametrize("strategy", ["UserRewrite", "FullRewrite", "QueryFunction"])
+def test_no_model_is_paid_before_a_search_that_must_fail(strategy: str) -> None:
+    class Empty(Library):
+        async def ready(self) -> None:
+            raise KnowledgeError("nothing to search")
+
+    turn = Turn(REWRITING, ANSWER, knowledge=knowledge(strategy))
+    turn.library = Empty()
+    with pytest.raises(KnowledgeError, match="nothing to search"):
+        turn.run()
+    assert turn.models.calls == []
 
 
 def test_an_answer_that_is_stopped_is_charged_by_estimate() -> None:
