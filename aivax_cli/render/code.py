@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
@@ -19,6 +20,7 @@ _LONGEST_LINE = 2_000
 _LONGEST_CODE = 60_000
 _TAB = 4
 _CONTEXT_LINES = 3
+_REMEMBERED = 8
 
 _COLOURS = {
     "Comment": "bright_black italic",
@@ -49,11 +51,12 @@ class Highlighter:
     def __init__(self) -> None:
         self._lexers: dict[str, Lexer] = {}
         self._styles: dict[TokenKind, Style] = {}
-        self._grown: dict[tuple[str, str, int], list[Row]] = {}
+        # A stream asks for the same code a few times a line.
+        self._remembered = lru_cache(maxsize=_REMEMBERED)(self._coloured)
 
     def rows(self, code: str, language: str, width: int) -> list[Row]:
         """Code (without its last line end) as rows; lines wider than `width` are cut at the edge."""
-        return [row for line in self._lines(code, language) for row in _fit(line, width)]
+        return list(self._remembered(code, language, width))
 
     def growing_rows(self, code: str, language: str, width: int) -> list[Row]:
         """The same for code of which mostly only the last line has grown since the last call.
@@ -62,25 +65,26 @@ class Highlighter:
         colours that they have in the whole.
         """
         complete, end, last = code.rpartition("\n")
-        known = self._grown.get((complete, language, width)) if end else None
-        if known is not None:
-            near = complete.split("\n")[-_CONTEXT_LINES:]
-            context = self.rows("\n".join(near), language, width)
-            if known[-len(context) :] == context:
-                return [*known, *self.rows("\n".join([*near, last]), language, width)[len(context) :]]
-        *above, line = [_fit(line, width) for line in self._lines(code, language)]
-        finished = [row for rows in above for row in rows]
-        rows = [*finished, *line]
-        self._grown = {(complete, language, width): finished, (code, language, width): rows}
-        return rows
+        if not end:
+            return self.rows(code, language, width)
+        above = self._remembered(complete, language, width)
+        near = "\n".join(complete.rsplit("\n", _CONTEXT_LINES)[-_CONTEXT_LINES:])
+        context = self._remembered(near, language, width)
+        if above[-len(context) :] == context:
+            return [*above, *self._remembered(f"{near}\n{last}", language, width)[len(context) :]]
+        return self.rows(code, language, width)
+
+    def _coloured(self, code: str, language: str, width: int) -> tuple[Row, ...]:
+        return tuple(row for line in self._lines(code, language) for row in _fit(line, width))
 
     def _lines(self, code: str, language: str) -> list[list[Run]]:
+        # Lexers expect a line end at the end: some tell a comment by it.
         lines: list[list[Run]] = [[]]
-        for text, style in self._runs(code, language):
+        for text, style in self._runs(f"{code}\n", language):
             first, *others = text.split("\n")
             lines[-1].append((first, style))
             lines.extend([(part, style)] for part in others)
-        return lines
+        return lines[:-1]
 
     def _runs(self, code: str, language: str) -> list[Run]:
         lexer = self._lexer(language) if len(code) <= _LONGEST_CODE else None
