@@ -6,21 +6,19 @@ import asyncio
 import itertools
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import Any, Protocol, Self
 
 from aivax_cli.core.errors import ModelError
 from aivax_cli.core.types import ModelCall, ModelEnd, ModelItem, ModelRetry, ModelTarget, ModelText
 from aivax_cli.model import failures, wire
 from aivax_cli.model.adapting import adaptations, simpler
 from aivax_cli.model.keys import Keys
-from aivax_cli.model.outgoing import is_loopback, opened
-from aivax_cli.model.reading import Body, read_answer
+from aivax_cli.model.outgoing import is_loopback
+from aivax_cli.model.reading import AnswerReader, Body
 from aivax_cli.model.retry import RetryPolicy
-
-if TYPE_CHECKING:
-    import httpx
+from aivax_cli.model.sending import Answer, Sender, httpx_sender
+from aivax_cli.model.sending import Timeouts as Timeouts
 
 _MAX_ERROR_BYTES = 64 * 1024
 _DRAIN_S = 0.05
@@ -45,26 +43,12 @@ class LocalModels(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Seconds to wait for a connection, and for the next byte of an answer."""
-
-    connect_s: float = 10.0
-    read_s: float = 120.0
-
-    def of(self, call: ModelCall) -> Timeouts:
-        """Those of a call, which may have its own."""
-        if call.timeout_s is None:
-            return self
-        return Timeouts(min(self.connect_s, call.timeout_s), call.timeout_s)
-
-
 class HttpChatModel:
     """Calls chat-completions endpoints over one pool of connections.
 
     Implements `core.ports.ChatModel`. Models of the provider `local` are looked up in `local`. Keys are read
     from `environ` when a call needs them. Close it (`aclose` or `async with`) in the loop that used it; used
-    in another loop it opens a new pool. `client` makes the pools, with the settings of `httpx.AsyncClient`;
+    in another loop it opens a new pool. `sender` makes the pools, with the settings of `httpx.AsyncClient`;
     without it they are httpx's own.
     """
 
@@ -75,16 +59,17 @@ class HttpChatModel:
         local: LocalModels | None = None,
         retry: RetryPolicy | None = None,
         timeouts: Timeouts | None = None,
-        client: Callable[..., httpx.AsyncClient] | None = None,
+        sender: Callable[..., Sender] = httpx_sender,
     ) -> None:
         self._environ = environ
         self._local = local
-        self._client = client
+        self._sender = sender
         self._retry = retry or RetryPolicy()
         self._timeouts = timeouts or Timeouts()
         self._dialects: dict[tuple[str, str], wire.Dialect] = {}
         self._keys = Keys(environ)
-        self._clients: dict[tuple[bool, bool], httpx.AsyncClient] = {}
+        self._senders: dict[str, Sender] = {}
+        self._pools: dict[tuple[bool, bool], Sender] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __aenter__(self) -> Self:
@@ -95,44 +80,42 @@ class HttpChatModel:
 
     async def aclose(self) -> None:
         """Closes the connections. The model can be used again afterwards."""
-        clients, self._clients = self._clients, {}
+        pools, self._pools, self._senders = self._pools, {}, {}
         if self._loop is asyncio.get_running_loop():
-            for client in clients.values():
-                await client.aclose()
+            for pool in pools.values():
+                await pool.aclose()
 
     async def stream(self, call: ModelCall) -> AsyncGenerator[ModelItem, None]:
         """See `core.ports.ChatModel.stream`."""
         exchange: _Exchange | None = None
-        async with aclosing(self._attempts(call)) as attempts:
-            async for item in attempts:
-                if isinstance(item, _Exchange):
-                    exchange = item
-                else:
-                    yield item
-        if exchange is None:
-            return
-        async with exchange, aclosing(exchange.items()) as items:
-            for adapted in adaptations(call, exchange.dialect):
-                yield adapted
-            async for text_or_end in items:
-                yield text_or_end
-
-    async def _attempts(self, call: ModelCall) -> AsyncGenerator[ModelRetry | _Exchange, None]:
-        """Retries, each before its wait, then the exchange whose first text is there."""
         policy = self._retry.impatient() if call.impatient else self._retry
         for number in itertools.count(1):
             began = time.monotonic()
             try:
                 exchange = await self._begin(call)
+                break
             except ModelError as error:
                 wait_s = policy.wait_s(error, number, took_s=time.monotonic() - began)
                 if wait_s is None:
                     raise
-                yield ModelRetry(number, error.message, wait_s)
-                await asyncio.sleep(wait_s)
-            else:
-                yield exchange
-                return
+                retry = ModelRetry(number, error.message, wait_s)
+            yield retry
+            await asyncio.sleep(wait_s)
+        if exchange is None:
+            return
+        try:
+            for adapted in adaptations(call, exchange.dialect):
+                yield adapted
+            while True:
+                for text in exchange.texts:
+                    yield ModelText(text)
+                if exchange.end is not None:
+                    break
+                await exchange.advance()
+            yield exchange.end
+            await exchange.drain()
+        finally:
+            await exchange.aclose()
 
     async def _begin(self, call: ModelCall) -> _Exchange:
         """Sends the request and reads until the first text, or to the end if there is none."""
@@ -141,11 +124,16 @@ class HttpChatModel:
         exchange = _Exchange(call, place, self._timeouts.of(call))
         try:
             await self._send(exchange, key)
-            await exchange.read_first()
+            await exchange.advance()
         except BaseException:
             await exchange.aclose()
             raise
         return exchange
+
+    async def start(self, target: ModelTarget) -> None:
+        """Starts a model that runs on this machine, so that no call waits for it. Raises AivaxError."""
+        if self._local is not None:
+            await self._local.endpoint(target.name)
 
     async def _reachable(self, call: ModelCall) -> tuple[ModelCall, str | None]:
         target = call.target
@@ -166,7 +154,7 @@ class HttpChatModel:
         target = exchange.call.target
         while True:
             dialect = self._dialects.get((target.base_url, target.name), wire.OPENAI)
-            refused = await exchange.open(self._http(target.base_url), dialect, key)
+            refused = await exchange.open(self._pool(target.base_url), dialect, key)
             if refused is None:
                 return
             status, headers, body = refused
@@ -181,126 +169,118 @@ class HttpChatModel:
                 raise failures.status_error(status, headers, body, exchange.place)
             self._dialects[target.base_url, target.name] = other
 
-    def _http(self, base_url: str) -> httpx.AsyncClient:
+    def _pool(self, base_url: str) -> Sender:
         """The pool for addresses of a kind: plain http needs no certificates, which take 35 ms to load."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._pools, self._senders, self._loop = {}, {}, loop
+        sender = self._senders.get(base_url)
+        if sender is None:
+            kind = (not base_url.lower().startswith("http://"), is_loopback(base_url))
+            if kind not in self._pools:
+                self._pools[kind] = self._made(secure=kind[0], loopback=kind[1])
+            sender = self._senders[base_url] = self._pools[kind]
+        return sender
+
+    def _made(self, *, secure: bool, loopback: bool) -> Sender:
         import ssl
 
         import httpx
 
-        loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            self._clients, self._loop = {}, loop
-        kind = (not base_url.lower().startswith("http://"), is_loopback(base_url))
-        client = self._clients.get(kind)
-        if client is None:
-            secure, loopback = kind
-            settings: dict[str, Any] = {
-                "verify": True if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-                "timeout": httpx.Timeout(self._timeouts.read_s, connect=self._timeouts.connect_s, pool=None),
-                "limits": httpx.Limits(max_connections=None, max_keepalive_connections=20),
-                "trust_env": not loopback,
-                "follow_redirects": False,
-            }
-            make = self._client or httpx.AsyncClient
-            client = self._clients[kind] = opened(lambda: make(**settings))
-        return client
+        settings: dict[str, Any] = {
+            "verify": True if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            "timeout": httpx.Timeout(self._timeouts.read_s, connect=self._timeouts.connect_s, pool=None),
+            "limits": httpx.Limits(max_connections=None, max_keepalive_connections=20),
+            "trust_env": not loopback,
+            "follow_redirects": False,
+        }
+        return self._sender(**settings)
 
 
 class _Exchange:
-    """One request and its answer, begun: the first text has been read. Close it to end the request."""
+    """One request and its answer, begun: the first text has been read. Close it to end the request.
+
+    `texts` are the pieces that came last, `end` is there once nothing follows them.
+    """
 
     def __init__(self, call: ModelCall, place: failures.Place, timeouts: Timeouts) -> None:
         self.call = call
         self.place = place
         self.dialect = wire.OPENAI
+        self.texts: list[str] = []
+        self.end: ModelEnd | None = None
         self._timeouts = timeouts
-        self._answer = wire.AnswerParts(call.target.name)
-        self._stack = AsyncExitStack()
+        self._parts = wire.AnswerParts(call.target.name)
+        self._answer: Answer | None = None
         self._body: Body | None = None
-        self._pieces: AsyncGenerator[str, None] | None = None
-        self._first: str | None = None
-        self._end: ModelEnd | None = None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        await self.aclose()
+        self._reader: AnswerReader | None = None
 
     async def aclose(self) -> None:
         """Ends the request, whether it was read to its end or not."""
-        await self._stack.aclose()
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            await answer.aclose()
 
     async def open(
-        self, client: httpx.AsyncClient, dialect: wire.Dialect, key: str | None
+        self, sender: Sender, dialect: wire.Dialect, key: str | None
     ) -> tuple[int, Mapping[str, str], str] | None:
         """Sends the request. None when it was accepted, else status, headers and the start of the body."""
         import httpx
 
-        headers = {"content-type": "application/json", "accept": "text/event-stream, application/json"}
-        headers["accept-encoding"] = "identity"  # compressed streams arrive in lumps
+        # Compressed streams arrive in lumps.
+        headers = {
+            "content-type": "application/json",
+            "accept": "text/event-stream, application/json",
+            "accept-encoding": "identity",
+        }
         if key is not None:
             headers["authorization"] = f"Bearer {key}"
         self.dialect = dialect
         content = wire.encode(wire.request_body(self.call, dialect))
         try:
-            limits = httpx.Timeout(self._timeouts.read_s, connect=self._timeouts.connect_s, pool=None)
-            url = _url(self.call.target)
-            request = client.build_request("POST", url, headers=headers, content=content, timeout=limits)
-            response = await client.send(request, stream=True)
-            self._stack.push_async_callback(response.aclose)
-            if 200 <= response.status_code < 300:
-                self._body = Body(response)
-                self._stack.push_async_callback(self._body.aclose)
+            answer = await sender.post(_url(self.call.target), headers, content, self._timeouts)
+            self._answer = answer
+            if 200 <= answer.status < 300:
+                self._body = Body(answer)
+                self._reader = AnswerReader(self._body, self._parts, self.place)
                 return None
-            body = await _start_of(response)
+            body = await _start_of(answer)
         except (httpx.RequestError, httpx.InvalidURL) as error:
             raise self._transport_error(error) from error
-        await self._stack.aclose()
-        return response.status_code, response.headers, body
+        await self.aclose()
+        return answer.status, answer.headers, body
 
-    async def read_first(self) -> None:
-        """Reads to the first text. Raises ModelError when the answer fails before there is any."""
-        if self._body is None:
-            return
-        self._pieces = read_answer(self._body, self._answer, self.place)
-        self._stack.push_async_callback(self._pieces.aclose)
-        await self._advance()
-
-    async def items(self) -> AsyncGenerator[ModelText | ModelEnd, None]:
-        """The text that has been read, what follows it, and the end."""
-        while self._end is None:
-            if self._first:
-                yield ModelText(self._first)
-            await self._advance()
-        yield self._end
-        if self._end.broken is None and self._body is not None:
-            await self._body.drain(_DRAIN_S)
-
-    async def _advance(self) -> None:
-        """Sets the next piece of text, or the end."""
+    async def advance(self) -> None:
+        """Sets the next texts, or the end. Raises ModelError when the answer fails before there is any text."""
         import httpx
 
-        if self._pieces is None:
+        if self._reader is None:
             return
-        begun = self._answer.begun
+        begun = self._parts.begun
+        self.texts = []
         try:
-            self._first = await anext(self._pieces)
-        except StopAsyncIteration:
-            self._end = self._answer.end()
+            self.texts = await self._reader.texts()
+            if not self.texts:
+                self.end = self._parts.end()
         except ModelError as error:
-            if not begun and not self._answer.begun:
+            if not begun and not self._parts.begun:
                 raise
-            self._end = self._answer.end(broken=error.message)
+            self.end = self._parts.end(broken=error.message)
         except httpx.RequestError as error:
-            if not begun and not self._answer.begun:
+            if not begun and not self._parts.begun:
                 raise self._transport_error(error) from error
             reason = failures.broken_stream(error, read_s=self._timeouts.read_s)
-            self._end = self._answer.end(broken=reason)
+            self.end = self._parts.end(broken=reason)
+
+    async def drain(self) -> None:
+        """Lets the connection be used again, if the answer came to its end."""
+        if self._body is not None and self.end is not None and self.end.broken is None:
+            await self._body.drain(_DRAIN_S)
 
     def _transport_error(self, error: Exception) -> ModelError:
+        proxy = proxy_for(self.place.url)
         return failures.transport_error(
-            error, self.place, connect_s=self._timeouts.connect_s, read_s=self._timeouts.read_s
+            error, self.place, connect_s=self._timeouts.connect_s, read_s=self._timeouts.read_s, proxy=proxy
         )
 
 
@@ -308,10 +288,10 @@ def _url(target: ModelTarget) -> str:
     return target.base_url.rstrip("/") + "/chat/completions"
 
 
-async def _start_of(response: httpx.Response) -> str:
+async def _start_of(answer: Answer) -> str:
     """The first kilobytes of an error's body."""
     collected = bytearray()
-    async for piece in response.aiter_bytes():
+    while piece := await answer.read():
         collected += piece
         if len(collected) > _MAX_ERROR_BYTES:
             break
