@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -40,7 +41,8 @@ def read_attachment(place: str, directory: Path, stdin: BinaryIO | None = None) 
         return Attachment(place, Image(_image_address(place)))
     if place == STDIN and stdin is not None:
         return _of_bytes("stdin", stdin.read(MAX_DOCUMENT_BYTES + 1), None)
-    path = directory / Path(place).expanduser()
+    # Unlike Path.expanduser this leaves the home of somebody unknown as it is.
+    path = directory / os.path.expanduser(place)  # noqa: PTH111
     try:
         if path.is_dir():
             raise UsageError(f"{place} is a folder", fix="attach its files, or make a collection of it")
@@ -87,6 +89,18 @@ def image_type(head: bytes) -> str | None:
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return "image/webp"
     return None
+
+
+def is_image_file(path: Path) -> bool:
+    """Whether there is a file with an image in it, also one of a kind that models do not take."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except (OSError, ValueError):
+        return False
+    return image_type(head) is not None or _other_image(head)
 
 
 def _of_bytes(name: str, data: bytes, path: Path | None) -> Attachment:

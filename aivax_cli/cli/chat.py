@@ -14,6 +14,7 @@ from aivax_cli.render.safe_text import safe_line
 
 if TYPE_CHECKING:
     from aivax_cli.cli.chat_keeping import Earlier
+    from aivax_cli.cli.chat_next import Next
     from aivax_cli.cli.chat_state import Chat
     from aivax_cli.gateway.workspace import LoadedGateway, Workspace
     from aivax_cli.tools.offers import Approve
@@ -155,30 +156,35 @@ async def _converse(
 async def _with_person(chat: Chat, before: Earlier | None, *, markdown: bool) -> None:
     from contextlib import aclosing
 
-    from aivax_cli.cli.chat_commands import completions
-    from aivax_cli.cli.chat_input import prompted_messages
+    from aivax_cli.cli.chat_completion import offers
+    from aivax_cli.cli.chat_input import Surroundings, prompted_messages
+    from aivax_cli.cli.chat_next import Draft, Leave
+    from aivax_cli.cli.chat_prompt_line import described, prompt_line, standing
     from aivax_cli.cli.chat_turn import on_interrupt
 
-    chat.screen.note(f"{_described(chat)} · /help lists commands, Ctrl-D leaves")
+    chat.screen.note(f"{described(standing(chat))} · /help lists commands, Ctrl-D leaves")
     remembered = chat.keeper.on()
     if before:
         _tell_earlier(chat, before)
     _load_ahead(chat.model)
-    typed = prompted_messages(
-        chat.screen,
-        history_file=chat.workspace.state_dir / "chat_history" if remembered else None,
-        choices=completions(chat),
-        toolbar=lambda: _toolbar(chat),
+    draft: Draft | None = None
+    around = Surroundings(
+        offers=offers(chat),
+        line=lambda columns: prompt_line(standing(chat), columns),
         context_use=lambda: _context_use(chat),
+        draft=lambda: draft,
     )
+    history = chat.workspace.state_dir / "chat_history" if remembered else None
+    typed = prompted_messages(chat.screen, around, history_file=history)
     # Ctrl-C pressed once too often, between an answer and the prompt, must not end the chat.
     with on_interrupt(_nothing):
         async with aclosing(typed) as messages:
             async for text in messages:
                 chat.screen.aside.print()
-                _, leave = await _react(chat, text, markdown=markdown)
-                if leave:
+                _, following = await _react(chat, text, markdown=markdown, person=True)
+                if isinstance(following, Leave):
                     return
+                draft = following if isinstance(following, Draft) else None
                 chat.screen.aside.print()
 
 
@@ -187,13 +193,14 @@ async def _with_script(chat: Chat, *, markdown: bool) -> bool:
     from contextlib import aclosing
 
     from aivax_cli.cli.chat_input import piped_messages
+    from aivax_cli.cli.chat_next import Leave
 
     content = True
     async with aclosing(piped_messages(chat.screen)) as messages:
         async for text in messages:
-            fine, leave = await _react(chat, text, markdown=markdown)
+            fine, following = await _react(chat, text, markdown=markdown, person=False)
             content = content and fine
-            if leave:
+            if isinstance(following, Leave):
                 break
     return content
 
@@ -232,37 +239,46 @@ def _load_ahead(model: str) -> None:
     threading.Thread(target=load, daemon=True).start()
 
 
-async def _react(chat: Chat, text: str, *, markdown: bool) -> tuple[bool, bool]:
-    """Carries out a command or asks a question. Returns whether it went well, and whether to leave."""
-    from aivax_cli.cli.chat_commands import run_command, split_command
-    from aivax_cli.cli.chat_next import AskAgain, Leave
+async def _react(chat: Chat, text: str, *, markdown: bool, person: bool) -> tuple[bool, Next]:
+    """Carries out a command or asks a question. Returns whether it went well, and what the chat does next."""
+    from aivax_cli.cli.chat_next import AskAgain
     from aivax_cli.cli.chat_turn import ask
 
-    command = split_command(text)
-    asked = AskAgain(text.removeprefix("/") if text.startswith("//") else text)
-    if command is not None:
-        try:
-            following = await run_command(chat, *command)
-        except AivaxError as error:
-            chat.screen.error(error)
-            return False, False
-        if not isinstance(following, AskAgain):
-            return True, isinstance(following, Leave)
-        asked = following
+    try:
+        asked = await _meant(chat, text, person=person)
+    except AivaxError as error:
+        chat.screen.error(error)
+        return False, None
+    if not isinstance(asked, AskAgain):
+        return True, asked
     turn = await ask(chat, asked, markdown=markdown)
     if chat.screen.json_output and turn.result is not None:
         from aivax_cli.render.answer_json import turn_object
 
         chat.screen.data(turn_object(turn.result))
-    return turn.result is not None and turn.result.incomplete is None, False
+    return turn.result is not None and turn.result.incomplete is None, None
 
 
-def _described(chat: Chat) -> str:
-    knowledge = chat.definition.knowledge
-    parts = [chat.definition.name, chat.model]
-    if knowledge:
-        parts.append(f"{knowledge.strategy} over {', '.join(knowledge.collections)}")
-    return " · ".join(parts)
+async def _meant(chat: Chat, text: str, *, person: bool) -> Next:
+    """What comes of a line: what a command leads to, or the question that it is. Raises AivaxError."""
+    from aivax_cli.cli.chat_commands import run_command, split_command
+    from aivax_cli.cli.chat_next import AskAgain
+
+    if command := split_command(text):
+        return await run_command(chat, *command)
+    question = text.removeprefix("/") if text.startswith("//") else text
+    # A script's lines are data: no file goes out because its path stands in one.
+    if person and "/" in text:
+        from aivax_cli.cli.chat_files import with_images
+
+        question = await with_images(chat, question)
+        if not question:
+            return None
+    if "%%" in text:
+        from aivax_cli.cli.chat_quoting import answer_quoted
+
+        question = answer_quoted(chat, question)
+    return AskAgain(question)
 
 
 def _context_use(chat: Chat) -> int | None:
@@ -272,9 +288,3 @@ def _context_use(chat: Chat) -> int | None:
         return None
     most = chat.runtime.context_tokens(result.target or result.model)
     return round(100 * result.context_tokens / most) if most else None
-
-
-def _toolbar(chat: Chat) -> str:
-    from aivax_cli.render.money import cost
-
-    return f"{_described(chat)} · {cost(chat.spent)}" if chat.spent else _described(chat)

@@ -7,21 +7,28 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+import sys
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aivax_cli.cli import chat_files as files
 from aivax_cli.cli import chat_history as history
-from aivax_cli.cli.chat_next import AskAgain, Leave, Next, last_turn
+from aivax_cli.cli.chat_copy import copy
+from aivax_cli.cli.chat_next import AskAgain, Draft, Leave, Next, last_turn
 from aivax_cli.core.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
     from aivax_cli.cli.chat_state import Chat
     from aivax_cli.gateway.definition import Gateway
 
-__all__ = ["COMMANDS", "AskAgain", "Command", "Leave", "completions", "run_command", "split_command"]
+__all__ = ["COMMANDS", "AskAgain", "Command", "Leave", "run_command", "split_command"]
 
+_KEYS = (
+    "Enter sends, Alt-Enter or Ctrl-J starts a new line, Ctrl-C stops an answer, Ctrl-D leaves.",
+    "Up finds what began like this, Ctrl-R searches, Ctrl-X Ctrl-E opens an editor, Tab completes.",
+    "%% is the last answer; the path of an image, pasted or dropped, sends the image.",
+)
 _COMMAND = re.compile(r"/([a-z]+!?)(?:\s+(.*))?", re.DOTALL)
 
 
@@ -54,13 +61,15 @@ async def _help(chat: Chat, _argument: str) -> Next:
     from rich.table import Table
     from rich.text import Text
 
+    words = chat.screen.words
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 3, 0, 0))
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(style="dim")
     for command in COMMANDS.values():
-        table.add_row(Text(command.usage), Text(command.help))
+        table.add_row(Text(words(command.usage)), Text(words(command.help)))
     chat.screen.aside.print(table)
-    chat.screen.note("Enter sends, Alt-Enter starts a new line, Ctrl-C stops an answer, Ctrl-D leaves.")
+    for line in _KEYS:
+        chat.screen.note(line)
     return None
 
 
@@ -68,24 +77,10 @@ async def _exit(_chat: Chat, _argument: str) -> Next:
     return Leave()
 
 
-async def _attach(chat: Chat, argument: str) -> Next:
-    import asyncio
-
-    from aivax_cli.cli.attachments import described, read_attachment
-
-    if argument == "clear":
-        chat.screen.note(f"{len(chat.attached)} taken away")
-        chat.attached = ()
-        return None
-    if argument:
-        found = await asyncio.to_thread(read_attachment, argument, chat.directory)
-        for note in found.notes:
-            chat.screen.warn(note)
-        chat.attached = (*chat.attached, found)
-    for attachment in chat.attached:
-        chat.screen.note(described(attachment))
-    chat.screen.note("goes with the next message" if chat.attached else "nothing is attached")
-    return None
+async def _edit(chat: Chat, argument: str) -> Next:
+    if not (sys.stdin.isatty() and chat.screen.interactive):
+        raise UsageError("there is no terminal for an editor")
+    return Draft(argument)
 
 
 async def _search(chat: Chat, argument: str) -> Next:
@@ -159,6 +154,16 @@ async def _cost(chat: Chat, _argument: str) -> Next:
     return None
 
 
+async def _gateway(chat: Chat, argument: str) -> Next:
+    if not argument:
+        names = [file.stem for file in chat.workspace.gateway_files()]
+        chat.screen.note(f"{chat.definition.name}; there are {', '.join(names)}")
+        return None
+    chat.runtime = chat.runtime.shared.gateway(chat.workspace.load(argument))
+    chat.screen.note(f"{chat.definition.name} answers from now on, as its file says")
+    return None
+
+
 async def _strategy(chat: Chat, argument: str) -> Next:
     from aivax_cli.gateway.knowledge import STRATEGIES, canonical_strategy
 
@@ -223,47 +228,21 @@ COMMANDS: Mapping[str, Command] = {
     "reset": Command("/reset", "Begin a new conversation.", history.reset),
     "title": Command("/title [TEXT]", "Show or change what the conversation is called.", history.title),
     "compact": Command("/compact", "Send a summary in place of older turns; charged.", history.compact),
-    "attach": Command("/attach [FILE|clear]", "Send an image or a document with the next message.", _attach),
+    "edit": Command("/edit [TEXT]", "Write the next message in $VISUAL or $EDITOR.", _edit),
+    "file": Command("/file FILE … -- QUESTION", "Send files, and ask about them at once.", files.file),
+    "attach": Command("/attach [FILE|clear]", "Send a file with the next message.", files.attach),
+    "copy": Command("/copy [N|code]", "Copy the last answer, or a code block of it.", copy),
     "sources": Command("/sources [N]", "The last answer's passages, or all of passage N.", _sources),
     "why": Command("/why", "What was searched and found, and exactly what was sent.", _why),
     "cost": Command("/cost", "What the last turn and the whole chat cost.", _cost),
     "search": Command("/search TERM", "Search the gateway's collections, without a model.", _search),
+    "gateway": Command("/gateway [NAME]", "Have another gateway answer from now on.", _gateway),
     "strategy": Command("/strategy [NAME]", "Change the search strategy, for this chat.", _strategy),
     "model": Command("/model [REF]", "Change the model, for this chat.", _model),
     "set": Command("/set [FIELD=VALUE]", "Change a field of the gateway, for this chat.", _set),
     "save": Command("/save FILE", "Write the conversation: Markdown, or JSON for *.json.", history.save),
     "exit": Command("/exit", "Leave.", _exit),
 }
-
-
-def completions(chat: Chat) -> Mapping[str, Callable[[], Iterable[str]]]:
-    """For each command, what may follow it."""
-    from aivax_cli.gateway.knowledge import STRATEGIES
-    from aivax_cli.gateway.settable import settable_fields
-
-    follow: dict[str, Callable[[], Iterable[str]]] = dict.fromkeys(COMMANDS, tuple)
-    follow["strategy"] = lambda: STRATEGIES
-    follow["model"] = lambda: _known_models(chat)
-    follow["set"] = lambda: [f"{field}=" for field in settable_fields()]
-    follow["attach"] = lambda: _files(chat.directory)
-    follow["fork"] = lambda: [str(number + 1) for number in range(len(chat.turns))]
-    follow["sources"] = lambda: [str(p.rank) for p in chat.last.passages] if chat.last else ()
-    return follow
-
-
-def _files(folder: Path) -> list[str]:
-    try:
-        return ["clear", *sorted(entry.name for entry in folder.iterdir() if entry.is_file())]
-    except OSError:
-        return ["clear"]
-
-
-def _known_models(chat: Chat) -> list[str]:
-    """The models of the workspace's gateways, then the providers to begin a reference with."""
-    from aivax_cli.cli.workspace_models import models_of
-
-    used = [target.label for target, _ in models_of(chat.workspace) if target.provider]
-    return [*used, *(f"@{name}/" for name in chat.workspace.providers())]
 
 
 def _change(chat: Chat, assignment: str) -> None:

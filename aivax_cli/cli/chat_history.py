@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aivax_cli.cli.chat_next import AskAgain, Next, last_turn, short
+from aivax_cli.cli.chat_paths import path_named
 from aivax_cli.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ async def save(chat: Chat, argument: str) -> Next:
         for turn in chat.turns
     ]
     gateway = chat.definition.name
-    file = chat.directory / Path(name).expanduser()
+    file = path_named(name, chat.directory)
     if file.suffix == ".json":
         text = json.dumps(json_transcript(gateway, exchanges), ensure_ascii=False, indent=2) + "\n"
     else:

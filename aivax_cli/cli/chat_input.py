@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aivax_cli.core.errors import UsageError
+
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
+    from prompt_toolkit.buffer import Buffer
     from prompt_toolkit.completion import CompleteEvent, Completer, Completion
     from prompt_toolkit.document import Document
     from prompt_toolkit.formatted_text import FormattedText
     from prompt_toolkit.history import History
     from prompt_toolkit.key_binding import KeyBindings
 
+    from aivax_cli.cli.chat_completion import Offer
+    from aivax_cli.cli.chat_next import Draft
     from aivax_cli.render.screen import Screen
 
 PROMPT = "› "
@@ -30,27 +37,31 @@ _STYLES = {
     "bottom-toolbar": "noreverse ansibrightblack",
 }
 
-Choices = Mapping[str, Callable[[], Iterable[str]]]
-"""For each command, without its slash, what may follow it."""
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a prompt asks the chat for, each time anew.
+
+    `offers` completes the text before the cursor, `line` is what stands below the prompt in so many columns,
+    `context_use`, in per cent, before it where it is known; `draft` is what the next prompt begins with.
+    """
+
+    offers: Callable[[str], Iterable[Offer]]
+    line: Callable[[int], str]
+    context_use: Callable[[], int | None]
+    draft: Callable[[], Draft | None]
 
 
 async def prompted_messages(
-    screen: Screen,
-    *,
-    history_file: Path | None,
-    choices: Choices,
-    toolbar: Callable[[], str],
-    context_use: Callable[[], int | None],
+    screen: Screen, around: Surroundings, *, history_file: Path | None
 ) -> AsyncGenerator[str, None]:
-    """What a person types, until Ctrl-D on an empty line.
-
-    `context_use`, in per cent, stands before the prompt where it is known. What is typed goes to
-    `history_file`, with None nowhere.
-    """
-    session = _session(screen, history_file, choices, toolbar)
+    """What a person types, until Ctrl-D on an empty line. It goes to `history_file`, with None nowhere."""
+    session = _session(screen, history_file, around)
     while True:
+        draft = around.draft()
+        begun = await _begun(screen, draft) if draft else ""
         try:
-            text = await session.prompt_async(_prompt(context_use()))
+            text = await session.prompt_async(_prompt(around.context_use()), default=begun)
         except KeyboardInterrupt:
             if not session.app.current_buffer.text:
                 screen.note("Ctrl-D or /exit leaves")
@@ -60,6 +71,19 @@ async def prompted_messages(
         if text.strip():
             with _typing_kept_hidden():
                 yield text
+
+
+async def _begun(screen: Screen, draft: Draft) -> str:
+    """What the person makes of a draft in their editor."""
+    import asyncio
+
+    from aivax_cli.cli.chat_editor import edited
+
+    try:
+        return await asyncio.to_thread(edited, draft.text, os.environ)
+    except UsageError as error:
+        screen.error(error)
+        return draft.text
 
 
 async def piped_messages(screen: Screen) -> AsyncGenerator[str, None]:
@@ -93,35 +117,46 @@ def _prompt(percent: int | None) -> FormattedText:
     return FormattedText([*use, ("class:prompt", PROMPT)])
 
 
-def _session(
-    screen: Screen, history_file: Path | None, choices: Choices, toolbar: Callable[[], str]
-) -> PromptSession[str]:
+def _session(screen: Screen, history_file: Path | None, around: Surroundings) -> PromptSession[str]:
     from prompt_toolkit import PromptSession
+    from prompt_toolkit.filters import Always
     from prompt_toolkit.formatted_text import FormattedText
     from prompt_toolkit.output import ColorDepth
     from prompt_toolkit.styles import Style
 
-    return PromptSession(
+    def line() -> FormattedText:
+        columns = session.output.get_size().columns
+        return FormattedText([("class:bottom-toolbar.text", around.line(columns))])
+
+    session: PromptSession[str] = PromptSession(
         multiline=True,
         prompt_continuation=lambda width, _line, _wraps: " " * width,
-        key_bindings=_keys(),
-        completer=_completer(choices),
+        key_bindings=_keys(screen),
+        completer=_completer(around.offers),
         complete_while_typing=True,
+        complete_in_thread=True,
         history=_history(screen, history_file),
-        bottom_toolbar=lambda: FormattedText([("class:bottom-toolbar.text", toolbar())]),
+        bottom_toolbar=line,
         style=Style.from_dict(_STYLES),
         color_depth=ColorDepth.DEPTH_1_BIT if screen.out.no_color else None,
         reserve_space_for_menu=6,
     )
+    # Up looks for what begins as the message does. The session's own switch for it ends completion.
+    session.default_buffer.enable_history_search = Always()
+    return session
 
 
-def _keys() -> KeyBindings:
-    """Enter sends; Alt-Enter starts a new line. What is pasted stays whole, its line ends are no Enter."""
+def _keys(screen: Screen) -> KeyBindings:
+    """Enter sends; Alt-Enter and Ctrl-J start a new line; Ctrl-X Ctrl-E opens an editor.
+
+    What is pasted stays whole: its line ends are no Enter.
+    """
+    from prompt_toolkit.filters import is_searching
     from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
     keys = KeyBindings()
 
-    @keys.add("enter")
+    @keys.add("enter", filter=~is_searching)
     def _(event: KeyPressEvent) -> None:
         buffer = event.current_buffer
         if buffer.complete_state and buffer.complete_state.current_completion:
@@ -129,11 +164,34 @@ def _keys() -> KeyBindings:
         else:
             buffer.validate_and_handle()
 
-    @keys.add("escape", "enter")
+    @keys.add("escape", "enter", filter=~is_searching)
+    @keys.add("c-j", filter=~is_searching)
     def _(event: KeyPressEvent) -> None:
-        event.current_buffer.insert_text("\n")
+        event.current_buffer.newline(copy_margin=False)
+
+    @keys.add("c-x", "c-e", filter=~is_searching)
+    def _(event: KeyPressEvent) -> None:
+        event.app.create_background_task(_edit(screen, event.current_buffer))
 
     return keys
+
+
+async def _edit(screen: Screen, buffer: Buffer) -> None:
+    """Opens the message in an editor; what is saved there is the message."""
+    from prompt_toolkit.application import run_in_terminal
+    from prompt_toolkit.document import Document
+
+    from aivax_cli.cli.chat_editor import edited
+
+    def work() -> str:
+        try:
+            return edited(buffer.text, os.environ)
+        except UsageError as error:
+            screen.error(error)
+            return buffer.text
+
+    text = await run_in_terminal(work, in_executor=True)
+    buffer.document = Document(text, len(text))
 
 
 def _history(screen: Screen, file: Path | None) -> History:
@@ -152,23 +210,21 @@ def _history(screen: Screen, file: Path | None) -> History:
         return InMemoryHistory()
 
 
-def _completer(choices: Choices) -> Completer:
+def _completer(offers: Callable[[str], Iterable[Offer]]) -> Completer:
     from prompt_toolkit import completion
 
     class CommandCompleter(completion.Completer):
         """Completes a command, and what follows it."""
 
         def get_completions(self, document: Document, _event: CompleteEvent) -> Iterator[Completion]:
-            text = document.text
-            if not text.startswith("/") or "\n" in text:
-                return
-            command, space, typed = text.partition(" ")
-            found = choices[command[1:]]() if space and command[1:] in choices else ()
-            if not space:
-                found, typed = (f"/{name}" for name in choices), command
-            for word in found:
-                if word.lower().startswith(typed.lower()):
-                    yield completion.Completion(word, start_position=-len(typed))
+            text = document.text_before_cursor
+            for offer in offers(text):
+                yield completion.Completion(
+                    offer.text,
+                    start_position=offer.start - len(text),
+                    display=offer.shown or None,
+                    display_meta=offer.about or None,
+                )
 
     return CommandCompleter()
 
@@ -184,6 +240,8 @@ def _typing_kept_hidden() -> Iterator[None]:
     terminal = sys.stdin.fileno()
     before = termios.tcgetattr(terminal)
     quiet = termios.tcgetattr(terminal)
+    # An Enter stays what it is: as a line feed it would be Ctrl-J for the prompt.
+    quiet[0] &= ~termios.ICRNL
     quiet[3] &= ~(termios.ECHO | termios.ICANON)
     termios.tcsetattr(terminal, termios.TCSANOW, quiet)
     try:

@@ -31,7 +31,14 @@ class AskAgain:
     said: str = ""
 
 
-Next = Leave | AskAgain | None
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The next prompt begins with this text, once the person has been at it in their editor."""
+
+    text: str
+
+
+Next = Leave | AskAgain | Draft | None
 
 
 def last_turn(chat: Chat) -> ChatTurn:

@@ -49,3 +49,9 @@ def cost(charges: Sequence[Charge], *, exact: bool = False) -> str:
     about = "~" if any(charge.estimated for charge in priced) else ""
     text = about + (usd(total) if exact else usd_short(total))
     return f"{text} + {unpriced} {UNPRICED}" if unpriced else text
+
+
+def cost_short(charges: Sequence[Charge]) -> str:
+    """The same in the fewest characters: `~$0.0012+`, where + stands for parts that nobody has priced."""
+    text, plus, _ = cost(charges).partition(" + ")
+    return f"{text}+" if plus else text
