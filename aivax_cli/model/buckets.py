@@ -12,26 +12,33 @@ from decimal import Decimal, DivisionByZero, InvalidOperation
 from aivax_cli.core.types import Charge, TokenUsage
 
 _INPUT_FIELDS = ("prompt_tokens", "input_tokens")
+_OUTPUT_FIELDS = ("completion_tokens", "output_tokens")
+_CACHED_FIELDS = ("prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens")
 _LARGEST_EXPONENT = 30
 _LARGEST_COUNT = 10**15
 """More than anybody ever counted; beyond it a report is nonsense, and so many do not fit the ledger."""
 
 
 def token_usage(report: Mapping[str, object]) -> TokenUsage | None:
-    """The buckets of a `usage` object, or None when it holds no token counts at all.
+    """The buckets of a `usage` object, or None when it holds no token counts at all, or impossible ones.
+
+    Input or output that cannot be, such as 1.5 tokens, makes the whole report one that nobody can go by. Of a
+    cached part that cannot be, all of the input counts as uncached, and the buckets are `estimated`.
 
     Knows OpenAI's fields, DeepSeek's `prompt_cache_hit_tokens`, Moonshot's `cached_tokens` and Anthropic's
     `input_tokens` with `cache_read_input_tokens` and `cache_creation_input_tokens`.
     """
-    output = _count(report, "completion_tokens", "output_tokens")
-    if _count(report, *_INPUT_FIELDS) is None and output is None:
+    output = _count(report, *_OUTPUT_FIELDS)
+    given = _count(report, *_INPUT_FIELDS)
+    if (given is None and output is None) or _impossible(report, *_INPUT_FIELDS, *_OUTPUT_FIELDS):
         return None
     output = output or 0
     if _count(report, "prompt_tokens") is None and _count(report, "input_tokens") is not None:
         uncached, cached = _anthropic_input(report)
     else:
         uncached, cached = _openai_input(report, output)
-    return TokenUsage(uncached, cached, output + _thinking(report, uncached, cached, output))
+    output += _thinking(report, uncached, cached, output)
+    return TokenUsage(uncached, cached, output, estimated=_cached_impossible(report))
 
 
 def merged(earlier: Mapping[str, object], later: Mapping[str, object]) -> Mapping[str, object]:
@@ -106,7 +113,14 @@ def _cached(report: Mapping[str, object]) -> int:
         tokens = _count(details, "cached_tokens")
         if tokens is not None:
             return tokens
-    return _count(report, "prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens") or 0
+    return _count(report, *_CACHED_FIELDS) or 0
+
+
+def _cached_impossible(report: Mapping[str, object]) -> bool:
+    """Whether a count of cached tokens is said that cannot be one."""
+    details = [report.get("prompt_tokens_details"), report.get("input_tokens_details")]
+    nested = any(_impossible(each, "cached_tokens") for each in details if isinstance(each, dict))
+    return nested or _impossible(report, *_CACHED_FIELDS, "cache_creation_input_tokens")
 
 
 def _thinking(report: Mapping[str, object], uncached: int, cached: int, output: int) -> int:
@@ -127,6 +141,11 @@ def _count(report: Mapping[str, object], *names: str) -> int | None:
         if value is not None:
             return value
     return None
+
+
+def _impossible(report: Mapping[str, object], *names: str) -> bool:
+    """Whether one of the named fields is there and holds no token count."""
+    return any(report.get(name) is not None and _whole(report[name]) is None for name in names)
 
 
 def _whole(value: object) -> int | None:

@@ -103,6 +103,16 @@ def cached(tokens: int) -> dict[str, object]:
         ),
         pytest.param({"completion_tokens": 3}, TokenUsage(0, 0, 3), id="output alone"),
         pytest.param({}, None, id="nothing"),
+        pytest.param({"prompt_tokens": Decimal("1.5"), "completion_tokens": 3}, None, id="half a token in"),
+        pytest.param({"prompt_tokens": 84, "completion_tokens": -3}, None, id="less than nothing out"),
+        pytest.param(
+            {"prompt_tokens": 84, "completion_tokens": None}, TokenUsage(84, 0, 0), id="input alone"
+        ),
+        pytest.param(
+            {"prompt_tokens": 84, "completion_tokens": 1, **cached(Decimal("1.5"))},
+            TokenUsage(84, 0, 1, estimated=True),
+            id="half a token cached",
+        ),
         pytest.param({"prompt_tokens": None, "completion_tokens": "many"}, None, id="no numbers"),
         pytest.param({"prompt_tokens": -1, "completion_tokens": True}, None, id="no counts"),
     ],
