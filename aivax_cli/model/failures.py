@@ -1,4 +1,4 @@
-"""What went wrong on the way to an endpoint, as one line with its fix. Holds no secret. Pure."""
+"""What went wrong on the way to an endpoint, as one line with its fix. Holds no secret."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from aivax_cli.core.errors import ModelError
 from aivax_cli.core.types import ModelTarget
 from aivax_cli.model.keys import key_source
+from aivax_cli.model.outgoing import proxy_for
 from aivax_cli.model.retry import TransientModelError, is_transient, retry_after_s
 from aivax_cli.model.wire import WireError, decode, error_in
 
@@ -23,6 +24,7 @@ _CONTEXT = re.compile(r"context.{0,30}(?:size|length|window|limit)", re.IGNORECA
 _IMAGES = re.compile(r"image|vision|multi-?modal|mmproj|content\W.{0,60}(?:string|text|str\b)", re.IGNORECASE)
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _OTHER_PATHS = ("/embeddings", "/rerank")
+_PROXY_FIX = "check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY, and the user name and password in them"
 _CONTEXT_FIX = "shorten the conversation, or lower knowledge.top or knowledge.max_tokens"
 
 
@@ -100,9 +102,14 @@ def payload_error(found: WireError, place: Place) -> ModelError:
 
 
 def transport_error(error: Exception, place: Place, *, connect_s: float, read_s: float) -> ModelError:
-    """The error for what httpx raised before the answer began."""
+    """The error for what httpx raised before the answer began; the environment knows the proxies."""
     import httpx
 
+    proxy = proxy_for(place.url)
+    if isinstance(error, httpx.ProxyError):
+        return _proxy_error(f"refused: {place.said(str(error))}", place, proxy)
+    if proxy and isinstance(error, httpx.ConnectTimeout | httpx.ConnectError) and not _about_tls(error):
+        return _proxy_error("cannot be reached", place, proxy)
     if isinstance(error, httpx.ConnectTimeout):
         return TransientModelError(
             f"cannot reach {place.url}: no connection within {connect_s:g} s",
@@ -119,10 +126,6 @@ def transport_error(error: Exception, place: Place, *, connect_s: float, read_s:
         return ModelError(f"{place.url} is no address that can be called", fix=_base_url_fix(place.url))
     if isinstance(error, httpx.DecodingError | httpx.LocalProtocolError):
         return ModelError(f"{place.who} at {place.url} does not speak proper HTTP: {place.said(str(error))}")
-    if isinstance(error, httpx.ProxyError):
-        return TransientModelError(
-            f"the proxy on the way to {place.url} refused: {place.said(str(error))}", fix="check HTTPS_PROXY"
-        )
     return TransientModelError(f"{place.who} at {place.url} closed the connection without an answer")
 
 
@@ -158,12 +161,19 @@ def _explained(body: str, place: Place) -> tuple[WireError | None, str]:
     return None, "" if "<" in body[:20] else place.said(body)
 
 
+def _proxy_error(said: str, place: Place, proxy: str | None) -> ModelError:
+    named = f"the proxy {proxy}" if proxy else "the proxy"
+    return TransientModelError(f"{named} on the way to {place.url} {said}", fix=_PROXY_FIX)
+
+
 def _status_words(
     status: int, headers: Mapping[str, str], place: Place, detail: str
 ) -> tuple[str, str | None]:
     said = f": {detail}" if detail else ""
     if status in (401, 403):
         return _key_words(status, place, said)
+    if status == 407:
+        return f"the proxy on the way to {place.url} refuses (HTTP 407){said}", _PROXY_FIX
     if status == 404:
         return (
             f"{place.who} does not know the model '{place.model}' or the path {place.url} (HTTP 404){said}",
@@ -227,6 +237,13 @@ def _connect_error(error: Exception, place: Place) -> ModelError:
             f"cannot reach {place.url}: connection refused", fix="is the server running, and on that port?"
         )
     return TransientModelError(f"cannot reach {place.url}", fix="check the address and your network")
+
+
+def _about_tls(error: Exception) -> bool:
+    """Whether a connection was there, and it was the endpoint's certificate or its TLS that failed."""
+    import ssl
+
+    return any(isinstance(cause, ssl.SSLError) for cause in _causes(error))
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

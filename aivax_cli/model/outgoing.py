@@ -22,6 +22,21 @@ def is_loopback(url: str) -> bool:
         return False
 
 
+def proxy_for(url: str) -> str | None:
+    """The proxy by which the environment sends requests to an address, as `host:port`; None for none."""
+    from urllib.request import getproxies, proxy_bypass
+
+    try:
+        parts = urlsplit(url)
+        named = getproxies()
+        proxy = urlsplit(named.get(parts.scheme) or named.get("all") or "")
+        if is_loopback(url) or not proxy.hostname or proxy_bypass(parts.netloc):
+            return None
+        return f"{proxy.hostname}:{proxy.port}" if proxy.port else proxy.hostname
+    except ValueError:
+        return None
+
+
 def opened(make: Callable[[], Client]) -> Client:
     """What `make`, the constructor of an httpx client, returns; with --debug its exchanges are logged.
 
