@@ -31,12 +31,13 @@ class Anatomy:
     """Which messages of a call are what; places count from 0.
 
     The first `head` are the gateway's own. `question` is the last user message of the conversation; the
-    `attached` messages before it are its passages.
+    `attached` messages before it are its passages. `passages`: there are some, there or in tool results.
     """
 
     head: int
     question: int
     attached: int = 0
+    passages: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,8 @@ def anatomy(gateway: Gateway, assembled: Conversation, *, instructed: bool, sear
     head = int(instructed) + 2 * len(gateway.examples)
     places = [place for place, message in enumerate(assembled) if message.role == "user" and place >= head]
     apart = searched and not (gateway.knowledge is not None and gateway.knowledge.attach == "prepend")
-    return Anatomy(head, places[-1] if places else len(assembled), int(apart))
+    question = places[-1] if places else len(assembled)
+    return Anatomy(head, question, int(apart), passages=gateway.knowledge is not None)
 
 
 def fit(messages: Conversation, parts: Anatomy, limits: Context, count: Count) -> Fitted:
@@ -92,15 +94,23 @@ def fit(messages: Conversation, parts: Anatomy, limits: Context, count: Count) -
             kept = tuple(message for place, message in enumerate(messages) if place not in out)
             sent_results = _with_newest_results(kept, limits.tool_results)[1]
             return Fitted(kept, tokens, len(out), sent_results)
-    newest = " with the newest tool results" if _rounds(messages, parts) else ""
-    what = f"instructions, question and passages{newest} alone have about {tokens:,} tokens"
-    raise _too_long(what, most, "lower knowledge.top or knowledge.max_tokens, shorten the question, or ")
+    raise _still_too_long(messages, parts, tokens, most)
 
 
 def rough_tokens(messages: Sequence[Message]) -> int:
     """An estimate from characters alone, which loads nothing."""
     letters = sum(len(text) for message in messages for text in _texts(message))
     return -(-letters // _CHARACTERS_PER_TOKEN) + TOKENS_PER_IMAGE * sum(len(m.images) for m in messages)
+
+
+def _still_too_long(messages: Conversation, parts: Anatomy, tokens: int, most: int) -> ContextError:
+    """The error for what always stays, with advice on the parts of it that there are."""
+    named = [*(["instructions"] if parts.head else []), "question", *(["passages"] if parts.passages else [])]
+    listed = " and ".join(filter(None, (", ".join(named[:-1]), named[-1])))
+    newest = " with the newest tool results" if _rounds(messages, parts) else ""
+    fix = "lower knowledge.top or knowledge.max_tokens, " if parts.passages else ""
+    alone = f"{listed}{newest} alone {'have' if len(named) > 1 or newest else 'has'} about {tokens:,} tokens"
+    return _too_long(alone, most, f"{fix}shorten the question, or ")
 
 
 def _too_long(what: str, most: int, fix: str) -> ContextError:

@@ -83,7 +83,9 @@ def test_in_a_turn_the_older_tool_rounds_go_and_the_newest_stays() -> None:
     second = (calling("b"), result("b", 20))
     messages = (SYSTEM, user(10), *first, *second)
     assert cut(messages, 1, 1, max_tokens=50) == (SYSTEM, user(10), *second)
-    with pytest.raises(ContextError, match="with the newest tool results alone have about 38 tokens"):
+    with pytest.raises(
+        ContextError, match="question with the newest tool results alone have about 38 tokens"
+    ):
         cut(messages, 1, 1, max_tokens=37)
 
 
@@ -101,11 +103,28 @@ def test_an_image_counts_a_flat_figure_and_stays_with_its_question() -> None:
 
 
 def test_what_cannot_fit_is_an_error_with_the_figures() -> None:
+    parts = Anatomy(1, 3, passages=True)
     with pytest.raises(ContextError) as caught:
-        cut((SYSTEM, user(11), assistant(12), user(2000)), 1, 3, max_tokens=1500)
+        fit((SYSTEM, user(11), assistant(12), user(2000)), parts, Context(max_tokens=1500), count)
     assert str(caught.value) == (
         "instructions, question and passages alone have about 2,008 tokens, and context.max_tokens "
         "allows 1,500; lower knowledge.top or knowledge.max_tokens, shorten the question, or raise "
+        "context.max_tokens"
+    )
+
+
+@pytest.mark.parametrize(
+    ("messages", "said"),
+    [
+        ((user(2000),), "question alone has about 2,003"),
+        ((SYSTEM, user(2000)), "instructions and question alone have about 2,008"),
+    ],
+)
+def test_without_passages_nobody_is_told_to_have_fewer(messages: Conversation, said: str) -> None:
+    with pytest.raises(ContextError) as caught:
+        cut(messages, len(messages) - 1, len(messages) - 1, max_tokens=1500)
+    assert str(caught.value) == (
+        f"{said} tokens, and context.max_tokens allows 1,500; shorten the question, or raise "
         "context.max_tokens"
     )
 
