@@ -71,6 +71,33 @@ def test_a_call_that_might_cost_more_is_not_made(place: Place) -> None:
     )
 
 
+def two_models(place: Place, cheap_usd_per_mtok: int) -> None:
+    """A gateway with a dollar's budget: a model that costs a dollar a token, then a cheaper one."""
+    url, cheap = place.upstream.url, cheap_usd_per_mtok
+    models = (
+        f"[{{base_url: {url}, name: dear, pricing: {{input: 1000000, output: 1000000}}}},"
+        f" {{base_url: {url}, name: cheap, pricing: {{input: {cheap}, output: {cheap}}}}}]"
+    )
+    write_gateway(place.root, "g", models, more=f"budget: {{usd_per_request: 1}}\n{TEN_OUT}")
+
+
+def test_a_model_that_the_budget_has_no_room_for_gives_way_to_a_cheaper_one(place: Place) -> None:
+    two_models(place, 50_000)
+    done = place.complete("--json")
+    assert [body["model"] for body in place.upstream.bodies] == ["cheap"]
+    (fallback,) = done.json["fallbacks"]
+    assert (fallback["model"], fallback["next_model"]) == ("dear", "cheap")
+    assert "may cost $18.00" in fallback["reason"]
+
+
+def test_when_the_budget_has_room_for_none_of_the_models_none_is_called(place: Place) -> None:
+    two_models(place, 100_000)
+    done = place.complete()
+    assert (done.code, done.out, place.upstream.requests) == (1, "", [])
+    assert "warning: dear failed: this call of dear may cost $18.00" in done.err
+    assert "error: this call of cheap may cost $1.80" in done.err
+
+
 def test_the_fixes_that_an_error_names_work(place: Place) -> None:
     place.gateway("usd_per_request: 17.99")
     assert place.complete("--set", "parameters.max_completion_tokens=9").code == 0
