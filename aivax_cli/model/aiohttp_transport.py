@@ -5,13 +5,17 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport, HttpxAiohttpClient
+from yarl import URL
+
+from aivax_cli.model.outgoing import opened
+from aivax_cli.model.sending import Answer, HttpxAnswer, HttpxSender, Timeouts
 
 _READ_BYTES = 64 * 1024
 
@@ -21,21 +25,34 @@ def aiohttp_client(**settings: Any) -> httpx.AsyncClient:
     return _Client(**settings)
 
 
+def aiohttp_sender(**settings: Any) -> AiohttpSender:
+    """What `sending.httpx_sender` is, over aiohttp. Raises ModelError; see `outgoing.opened`."""
+    return AiohttpSender(opened(lambda: _Client(**settings)))
+
+
+class AiohttpSender(HttpxSender):
+    """Posts by aiohttp alone, through the connections, proxies and certificates of a client of httpx.
+
+    httpx takes as long to put a request together as aiohttp to send it and to read the answer. It sends what
+    is to be logged, whose log hangs on it.
+    """
+
+    client: _Client
+
+    async def post(self, url: str, headers: Mapping[str, str], content: bytes, timeouts: Timeouts) -> Answer:
+        """See `Sender.post`."""
+        if any(self.client.event_hooks.values()):
+            return await super().post(url, headers, content, timeouts)
+        return await self.client.transport(url).post(url, headers, content, timeouts)
+
+
 class _Client(HttpxAiohttpClient):
-    """Streamed requests go straight to the transport: there are no cookies, redirects or authentication
-    schemes between this server and a model, and looking for them takes as long as the call itself."""
-
-    def build_request(self, method: str, url: Any, **given: Any) -> httpx.Request:
-        if given.keys() - {"headers", "content"} or self.base_url.host:
-            return super().build_request(method, url, **given)
-        return httpx.Request(method, _url(str(url)), extensions={"timeout": self.timeout.as_dict()}, **given)
-
-    async def send(self, request: httpx.Request, *, stream: bool = False, **given: Any) -> httpx.Response:
-        if given or not stream or any(self.event_hooks.values()):
-            return await super().send(request, stream=stream, **given)
-        response = await self._transport_for_url(request.url).handle_async_request(request)
-        response.request = request
-        return response
+    def transport(self, url: str) -> _Transport:
+        """Who sends to an address: some may be behind a proxy."""
+        found = self._transport_for_url(_url(url))
+        if not isinstance(found, _Transport):
+            raise TypeError(f"a transport of another kind: {type(found).__name__}")
+        return found
 
     def _init_transport(self, *_: Any, **settings: Any) -> httpx.AsyncBaseTransport:
         return _Transport(_ssl_context(**settings))
@@ -48,6 +65,16 @@ class _Client(HttpxAiohttpClient):
 def _url(text: str) -> httpx.URL:
     """Addresses are few, and parsing one takes its time."""
     return httpx.URL(text)
+
+
+@lru_cache(maxsize=64)
+def _yarl(text: str) -> URL:
+    return URL(text)
+
+
+@lru_cache(maxsize=64)
+def _limits(timeouts: Timeouts) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(sock_connect=timeouts.connect_s, sock_read=timeouts.read_s)
 
 
 def _ssl_context(verify: Any = True, trust_env: bool = True, **_: Any) -> ssl.SSLContext:
@@ -72,13 +99,67 @@ class _Transport(AiohttpTransport):
         except (httpx.TransportError, aiohttp.ClientError, ValueError) as error:
             raise _named(error, request) from error
         if isinstance(response.stream, httpx.AsyncByteStream):
-            response.stream = _Stream(response.stream, request)
+            response.stream = _Stream(response.stream._aiohttp_response, request)  # type: ignore[attr-defined]
         return response
+
+    async def post(self, url: str, headers: Mapping[str, str], content: bytes, timeouts: Timeouts) -> Answer:
+        """What `handle_async_request` does, without httpx's own request and response."""
+        if not isinstance(self.client, aiohttp.ClientSession):
+            self.client = self.get_client()
+        proxy = self.proxy
+        try:
+            response = await self.client.request(
+                "POST",
+                _yarl(url),
+                headers=headers,
+                data=content,
+                allow_redirects=False,
+                auto_decompress=False,
+                timeout=_limits(timeouts),
+                proxy=str(proxy.url) if proxy else None,
+                proxy_auth=aiohttp.BasicAuth(*proxy.auth) if proxy and proxy.auth else None,
+                proxy_headers=proxy.headers if proxy else None,
+            )
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise _named(error, httpx.Request("POST", url)) from error
+        if "content-encoding" not in response.headers:
+            return _Answer(response)
+        request = httpx.Request("POST", url)
+        stream = _Stream(response, request)
+        return HttpxAnswer(
+            httpx.Response(response.status, headers=response.raw_headers, stream=stream, request=request)
+        )
+
+
+class _Answer:
+    """Implements `sending.Answer`."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+        self.status = response.status
+        self.headers: Mapping[str, str] = response.headers
+
+    @property
+    def at_end(self) -> bool:
+        """See `Answer.at_end`."""
+        return self._response.content.at_eof()
+
+    async def read(self) -> bytes:
+        """See `Answer.read`."""
+        try:
+            return await self._response.content.readany()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise _named(error, httpx.Request("POST", str(self._response.url)), reading=True) from error
+
+    async def aclose(self) -> None:
+        """See `Answer.aclose`."""
+        # Closes the connection of an answer that was not read to its end.
+        self._response.release()
 
 
 class _Stream(httpx.AsyncByteStream):
-    def __init__(self, inner: httpx.AsyncByteStream, request: httpx.Request) -> None:
-        self._response: aiohttp.ClientResponse = inner._aiohttp_response  # type: ignore[attr-defined]
+    def __init__(self, response: aiohttp.ClientResponse, request: httpx.Request) -> None:
+        self._response = response
         self._request = request
 
     async def __aiter__(self) -> AsyncIterator[bytes]:

@@ -59,11 +59,11 @@ class HttpChatModel:
         local: LocalModels | None = None,
         retry: RetryPolicy | None = None,
         timeouts: Timeouts | None = None,
-        sender: Callable[..., Sender] = httpx_sender,
+        sender: Callable[..., Sender] | None = None,
     ) -> None:
         self._environ = environ
         self._local = local
-        self._sender = sender
+        self._sender = sender or httpx_sender
         self._retry = retry or RetryPolicy()
         self._timeouts = timeouts or Timeouts()
         self._dialects: dict[tuple[str, str], wire.Dialect] = {}
@@ -251,7 +251,7 @@ class _Exchange:
         return answer.status, answer.headers, body
 
     async def advance(self) -> None:
-        """Sets the next texts, or the end. Raises ModelError when the answer fails before there is any text."""
+        """Sets the next texts, or the end. Raises ModelError when the answer fails before its first text."""
         import httpx
 
         if self._reader is None:
@@ -278,9 +278,8 @@ class _Exchange:
             await self._body.drain(_DRAIN_S)
 
     def _transport_error(self, error: Exception) -> ModelError:
-        proxy = proxy_for(self.place.url)
         return failures.transport_error(
-            error, self.place, connect_s=self._timeouts.connect_s, read_s=self._timeouts.read_s, proxy=proxy
+            error, self.place, connect_s=self._timeouts.connect_s, read_s=self._timeouts.read_s
         )
 
 

@@ -3,49 +3,130 @@
 from __future__ import annotations
 
 import asyncio
-import codecs
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import aclosing
-from typing import TYPE_CHECKING, Self, cast
+from collections.abc import Iterator
 
 from aivax_cli.core.errors import ModelError
 from aivax_cli.model import failures, wire
+from aivax_cli.model.event_stream import EventParser
+from aivax_cli.model.frames import Frame
 from aivax_cli.model.retry import TransientModelError
-
-if TYPE_CHECKING:
-    import httpx
+from aivax_cli.model.sending import Answer
 
 MAX_EVENT_BYTES = 8 * 1024 * 1024
 """The most bytes that one event, or a whole JSON body, may have. An answer's event has some hundred."""
 
 _BOM = b"\xef\xbb\xbf"
+_LESSONS = range(3, 12)
+"""At which of the chunks that are parsed their frame is learnt: it takes as long as parsing three of them,
+which short answers do not make up for, nor those of endpoints whose chunks are all different."""
 
 
 class AnswerTooLargeError(Exception):
     """An event or a body is over MAX_EVENT_BYTES."""
 
 
-async def read_answer(
-    body: Body, answer: wire.AnswerParts, place: failures.Place
-) -> AsyncGenerator[str, None]:
-    """Feeds a 200 answer to `answer` and yields its text as it comes; returns when the answer is complete.
+class AnswerReader:
+    """Reads a 200 answer: feeds it to `answer` and gives its text as it comes.
 
-    What the body is, is told by its first byte, since content types are not to be relied on. Raises
-    ModelError when it is no answer or an incomplete one, and httpx's errors as they are.
+    What the body is, is told by its first byte, since content types are not to be relied on.
     """
-    try:
+
+    def __init__(self, body: Body, answer: wire.AnswerParts, place: failures.Place) -> None:
+        self._body = body
+        self._answer = answer
+        self._place = place
+        self._events = EventParser()
+        self._frame: Frame | None = None
+        self._parsed = 0
+        self._begun = False
+        self._complete = False
+        self._failure: Exception | None = None
+
+    async def texts(self) -> list[str]:
+        """The next pieces of text, all that have come; none when the answer is complete.
+
+        Raises ModelError when it is no answer or an incomplete one, and httpx's errors as they are, once the
+        text before is told.
+        """
+        found: list[str] = []
+        try:
+            if not self._begun:
+                self._begun = True
+                found = await self._first()
+            while not found and not self._complete:
+                if self._failure is not None:
+                    raise self._failure
+                found = await self._some()
+        except AnswerTooLargeError as error:
+            size = MAX_EVENT_BYTES // 1024**2
+            raise ModelError(
+                f"{self._place.who} sent an event of more than {size} MiB, which is no answer"
+            ) from error
+        return found
+
+    async def _first(self) -> list[str]:
+        """The text of a whole body; nothing yet of a stream."""
+        body = self._body
         start = await body.peek()
         if start == b"<" or body.content_type == "text/html":
-            raise failures.not_an_answer("a web page (HTML)", await body.whole(), place)
-        if start in (b"{", b"[") or body.content_type == "application/json":
-            yield _whole(await body.whole(), answer, place)
-            return
-        async with aclosing(_streamed(body, answer, place)) as pieces:
-            async for text in pieces:
-                yield text
-    except AnswerTooLargeError as error:
-        size = MAX_EVENT_BYTES // 1024**2
-        raise ModelError(f"{place.who} sent an event of more than {size} MiB, which is no answer") from error
+            raise failures.not_an_answer("a web page (HTML)", await body.whole(), self._place)
+        if start not in (b"{", b"[") and body.content_type != "application/json":
+            return []
+        text = _whole(await body.whole(), self._answer, self._place)
+        self._complete = True
+        return [text] if text else []
+
+    async def _some(self) -> list[str]:
+        """The text of the next bytes, which may be none."""
+        import httpx
+
+        try:
+            piece = await self._body.read()
+        except httpx.TransportError:
+            if not self._answer.is_whole(abrupt=True):
+                raise
+            self._end()
+            return []
+        found: list[str] = []
+        try:
+            for text in self._taken(piece):
+                if text:
+                    found.append(text)
+        except (ModelError, AnswerTooLargeError) as error:
+            if not found:
+                raise
+            self._failure = error
+        return found
+
+    def _taken(self, piece: bytes) -> Iterator[str]:
+        for data in self._events.feed(piece) if piece else self._events.finish():
+            frame = self._frame
+            text = frame.text(data) if frame is not None else None
+            if text is not None:
+                yield self._answer.add_text(text)
+                continue
+            for payload in _payloads(data, self._place):
+                if payload is None:
+                    self._end()
+                    return
+                yield _add(payload, self._answer, self._place)
+                self._learn(data, payload)
+        if self._events.pending > MAX_EVENT_BYTES:
+            raise AnswerTooLargeError
+        if not piece:
+            if not self._answer.is_whole(abrupt=False):
+                raise _ended_early(self._answer, self._body, self._place)
+            self._end()
+
+    def _learn(self, data: str, payload: object) -> None:
+        self._parsed += 1
+        self._frame = Frame.of(data, payload) if self._parsed in _LESSONS else None
+
+    def _end(self) -> None:
+        self._complete = True
+        if not self._answer.answered:
+            place = self._place
+            raise ModelError(f"{place.who} at {place.url} ended its answer without any choices in it")
 
 
 def _whole(body: str, answer: wire.AnswerParts, place: failures.Place) -> str:
@@ -59,31 +140,6 @@ def _whole(body: str, answer: wire.AnswerParts, place: failures.Place) -> str:
     if not answer.answered:
         raise failures.not_an_answer("JSON without any choices", "", place)
     return text
-
-
-async def _streamed(body: Body, answer: wire.AnswerParts, place: failures.Place) -> AsyncGenerator[str, None]:
-    import httpx
-    from httpx_sse import EventSource
-
-    source = EventSource(cast("httpx.Response", body))
-    try:
-        async with aclosing(source.aiter_sse()) as events:
-            async for event in events:
-                body.pending = 0
-                for payload in _payloads(event.data, place):
-                    if payload is None:
-                        _require_choices(answer, place)
-                        return
-                    text = _add(payload, answer, place)
-                    if text:
-                        yield text
-    except httpx.TransportError:
-        if not answer.is_whole(abrupt=True):
-            raise
-    else:
-        if not answer.is_whole(abrupt=False):
-            raise _ended_early(answer, body, place)
-    _require_choices(answer, place)
 
 
 def _payloads(data: str, place: failures.Place) -> Iterator[object]:
@@ -113,11 +169,6 @@ def _add(payload: object, answer: wire.AnswerParts, place: failures.Place) -> st
     return answer.add(payload)
 
 
-def _require_choices(answer: wire.AnswerParts, place: failures.Place) -> None:
-    if not answer.answered:
-        raise ModelError(f"{place.who} at {place.url} ended its answer without any choices in it")
-
-
 def _ended_early(answer: wire.AnswerParts, body: Body, place: failures.Place) -> ModelError:
     if answer.answered:
         return TransientModelError(f"{place.who} ended the stream without a finish reason or an end marker")
@@ -127,29 +178,13 @@ def _ended_early(answer: wire.AnswerParts, body: Body, place: failures.Place) ->
 
 
 class Body:
-    """A response's bytes, with a look at the first one and a limit on what is held in memory.
+    """An answer's bytes, with a look at the first one and a limit on what is held in memory."""
 
-    `aiter_text` and `headers` are all that `httpx_sse.EventSource` uses of a response. The original is not
-    given to it because it would hold an endless line whole, refuse other content types than the right one,
-    and drop a last event that no blank line follows.
-    """
-
-    def __init__(self, response: httpx.Response) -> None:
-        encoded = "content-encoding" in response.headers
-        pieces = response.aiter_bytes() if encoded else response.aiter_raw()
-        # Both are async generators, though httpx types them as iterators.
-        self._pieces = cast("AsyncGenerator[bytes, None]", pieces)
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
         self._peeked = b""
-        self._at_end = False
-        self.content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        self.headers = {"content-type": "text/event-stream"}
-        self.pending = 0
+        self.content_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
         self.size = 0
-
-    async def aclose(self) -> None:
-        """Lets go of the response's bytes; closing the response is its owner's work."""
-        await self._pieces.aclose()
 
     async def peek(self) -> bytes:
         """The first byte that is no white space (nor a byte order mark); empty for an empty body."""
@@ -159,16 +194,25 @@ class Body:
             if start and not _BOM.startswith(self._peeked):
                 self._peeked = bare
                 return start[:1]
-            piece = await anext(self._pieces, None)
-            if piece is None:
+            piece = await self._answer.read()
+            if not piece:
                 return b""
             self._peeked += piece
             _limit(len(self._peeked))
 
+    async def read(self) -> bytes:
+        """The bytes that have come since; none at the end."""
+        if self._peeked:
+            piece, self._peeked = self._peeked, b""
+        else:
+            piece = await self._answer.read()
+        self.size += len(piece)
+        return piece
+
     async def whole(self) -> str:
         """The rest of the body. Raises AnswerTooLargeError."""
         collected = bytearray(self._peeked)
-        async for piece in self._pieces:
+        while piece := await self._answer.read():
             collected += piece
             _limit(len(collected))
         return collected.decode("utf-8", "replace")
@@ -177,36 +221,14 @@ class Body:
         """Reads the few bytes after an end marker, so that the connection can be used again."""
         import httpx
 
+        if self._answer.at_end:
+            return
         try:
             async with asyncio.timeout(timeout_s):
-                async for _ in self._pieces:
+                while await self._answer.read():
                     pass
         except (TimeoutError, httpx.HTTPError):
             return
-
-    def aiter_text(self) -> AsyncIterator[str]:
-        """The body as text; the reader sets `pending` to 0 whenever an event is complete."""
-        return self
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> str:
-        if self._at_end:
-            raise StopAsyncIteration
-        if self._peeked:
-            piece, self._peeked = self._peeked, b""
-        else:
-            more = await anext(self._pieces, None)
-            if more is None:
-                self._at_end = True
-                # A blank line, so that a last event without one is not lost.
-                return self._decoder.decode(b"", final=True) + "\n\n"
-            piece = more
-        self.size += len(piece)
-        self.pending += len(piece)
-        _limit(self.pending)
-        return self._decoder.decode(piece)
 
 
 def _limit(size: int) -> None:

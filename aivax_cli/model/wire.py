@@ -76,6 +76,14 @@ def decode(text: str) -> object:
         raise ValueError("a number or a nesting beyond all reason") from error
 
 
+def value_at(text: str, start: int) -> tuple[object, int]:
+    """The JSON value that begins at a place in a text, and where it ends. Raises as `decode` does."""
+    try:
+        return _DECODER.raw_decode(text, start)
+    except (DecimalException, RecursionError) as error:
+        raise ValueError("a number or a nesting beyond all reason") from error
+
+
 def is_end_marker(data: str) -> bool:
     """Whether an event's data is `[DONE]` or `[END]`, which close a stream."""
     return len(data) < 16 and data.strip().lower() in _END_MARKERS
@@ -145,6 +153,14 @@ class AnswerParts:
         if isinstance(choices, list) and choices:
             text = self._add_choice(choices)
         self._add_reports(payload, choices)
+        return text
+
+    def add_text(self, text: str) -> str:
+        """Takes a chunk that differs from an earlier one in its text alone, and returns the text."""
+        text = self._paired(text)
+        if text:
+            self.begun = True
+            self._finish_was_early = self._finish_was_early or self._finish is not None
         return text
 
     def is_whole(self, *, abrupt: bool) -> bool:

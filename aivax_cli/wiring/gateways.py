@@ -18,8 +18,6 @@ from aivax_cli.wiring.tools import ToolBoxes
 from aivax_cli.wiring.tracing import open_tracing, traced_embedders, traced_ports
 
 if TYPE_CHECKING:
-    import httpx
-
     from aivax_cli.assets.store import Progress
     from aivax_cli.core.events import Event
     from aivax_cli.core.ports import ChatModel, Ledger, ModelPool, PriceBook, Retriever, TokenCounter
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
     from aivax_cli.gateway.definition import Gateway
     from aivax_cli.gateway.workspace import LoadedGateway, Workspace
     from aivax_cli.model.remote_text import RemoteTexts
+    from aivax_cli.model.sending import Sender
     from aivax_cli.retrieval.search import KnowledgeBase
     from aivax_cli.steps.plan import Ports, TurnPlan
     from aivax_cli.tools.offers import Approve, Offer
@@ -202,12 +201,12 @@ async def open_workspace(
     on_download: Progress | None = None,
     approve: Approve | None = None,
     wrap: WrapEndpoint | None = None,
-    client: Callable[..., httpx.AsyncClient] | None = None,
+    sender: Callable[..., Sender] | None = None,
 ) -> AsyncIterator[OpenWorkspace]:
     """A workspace ready for turns through any of its gateways. Everything it started ends with the block.
 
     Nothing is loaded or started before a turn needs it. `approve` asks a person about tools with `confirm`,
-    whose calls are refused without it. `wrap` is what `knowledge_base` takes, `client` what `HttpChatModel`
+    whose calls are refused without it. `wrap` is what `knowledge_base` takes, `sender` what `HttpChatModel`
     does.
     """
     from aivax_cli.model.client import HttpChatModel
@@ -217,7 +216,7 @@ async def open_workspace(
     store = asset_store(environ, on_progress=on_download)
     async with AsyncExitStack() as stack:
         engine = stack.enter_context(local_engine(store, environ))
-        chat = await stack.enter_async_context(HttpChatModel(environ, local=engine, client=client))
+        chat = await stack.enter_async_context(HttpChatModel(environ, local=engine, sender=sender))
         tracing = open_tracing(environ)
         if tracing is not None:
             stack.callback(tracing.close)

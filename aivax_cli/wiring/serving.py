@@ -46,12 +46,12 @@ async def open_backend(
 
     `allow_direct`: `@provider/name` is a model, too. Raises DefinitionError when `aivax.yaml` is wrong.
     """
-    from aivax_cli.model.aiohttp_transport import aiohttp_client
+    from aivax_cli.model.aiohttp_transport import aiohttp_sender
     from aivax_cli.usage.answers import KeptAnswers
     from aivax_cli.usage.ledger import LEDGER_FILE, SqliteLedger
     from aivax_cli.usage.ledger_file import LedgerFile
 
-    async with open_workspace(workspace, environ=environ, client=aiohttp_client) as opened:
+    async with open_workspace(workspace, environ=environ, sender=aiohttp_sender) as opened:
         ledger = SqliteLedger(workspace.state_dir / LEDGER_FILE)
         answers = KeptAnswers(LedgerFile(workspace.state_dir / LEDGER_FILE))
         backend = WorkspaceBackend(workspace, opened, ledger, answers, allow_direct=allow_direct)

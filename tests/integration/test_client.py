@@ -455,11 +455,11 @@ def test_many_calls_at_once_share_one_model(upstream: Upstream) -> None:
 
 @pytest.fixture
 def aiohttp_ask(upstream):
-    from aivax_cli.model.aiohttp_transport import aiohttp_client
+    from aivax_cli.model.aiohttp_transport import aiohttp_sender
 
     def ask_once(base_url: str = "", **how):
         async def run():
-            given = {"retry": ONCE, "client": aiohttp_client, **how}
+            given = {"retry": ONCE, "sender": aiohttp_sender, **how}
             async with HttpChatModel({}, **given) as model:
                 return await collect(model, call(target(base_url or upstream.url)))
 
@@ -509,12 +509,12 @@ def test_aiohttp_tells_of_a_stream_that_is_cut(upstream, aiohttp_ask):
 
 
 def test_aiohttp_ends_the_request_when_its_stream_is_closed(upstream):
-    from aivax_cli.model.aiohttp_transport import aiohttp_client
+    from aivax_cli.model.aiohttp_transport import aiohttp_sender
 
     upstream.answers(sse([chunk("Par")], end=None, ending="stall"))
 
     async def run() -> None:
-        async with HttpChatModel({}, client=aiohttp_client) as model:
+        async with HttpChatModel({}, sender=aiohttp_sender) as model:
             async with aclosing(model.stream(call(target(upstream.url)))) as stream:
                 assert await anext(stream) == ModelText("Par")
             assert await asyncio.to_thread(upstream.disconnected.wait, 2.0)

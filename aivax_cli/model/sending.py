@@ -1,0 +1,122 @@
+"""A request on its way, and its answer as bytes: over httpx, or over what stands in its place in a server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from aivax_cli.core.types import ModelCall
+from aivax_cli.model.outgoing import opened
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    import httpx
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds to wait for a connection, and for the next byte of an answer."""
+
+    connect_s: float = 10.0
+    read_s: float = 120.0
+
+    def of(self, call: ModelCall) -> Timeouts:
+        """Those of a call, which may have its own."""
+        if call.timeout_s is None:
+            return self
+        return Timeouts(min(self.connect_s, call.timeout_s), call.timeout_s)
+
+
+class Answer(Protocol):
+    """An answer whose head is there. Close it to end the request."""
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Looked up by names in lower case."""
+        ...
+
+    @property
+    def at_end(self) -> bool:
+        """Whether all of the body has come and been read; False where nobody knows."""
+        ...
+
+    async def read(self) -> bytes:
+        """The bytes that have come since, decompressed; waits for some; empty at the end.
+
+        Raises httpx.RequestError.
+        """
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+class Sender(Protocol):
+    """A pool of connections."""
+
+    async def post(self, url: str, headers: Mapping[str, str], content: bytes, timeouts: Timeouts) -> Answer:
+        """Posts a body and waits for the answer's head. Raises httpx.RequestError and httpx.InvalidURL."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+def httpx_sender(**settings: Any) -> Sender:
+    """httpx's own pool, with the settings of `httpx.AsyncClient`. Raises what `outgoing.opened` raises."""
+    import httpx
+
+    return HttpxSender(opened(lambda: httpx.AsyncClient(**settings)))
+
+
+class HttpxSender:
+    """Implements `Sender` over a client of httpx."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self.client = client
+
+    async def post(self, url: str, headers: Mapping[str, str], content: bytes, timeouts: Timeouts) -> Answer:
+        """See `Sender.post`."""
+        import httpx
+
+        limits = httpx.Timeout(timeouts.read_s, connect=timeouts.connect_s, pool=None)
+        request = self.client.build_request(
+            "POST", url, headers=dict(headers), content=content, timeout=limits
+        )
+        return HttpxAnswer(await self.client.send(request, stream=True))
+
+    async def aclose(self) -> None:
+        """Closes the connections."""
+        await self.client.aclose()
+
+
+class HttpxAnswer:
+    """Implements `Answer` over a streamed response of httpx."""
+
+    at_end = False
+
+    def __init__(self, response: httpx.Response) -> None:
+        encoded = "content-encoding" in response.headers
+        pieces = response.aiter_bytes() if encoded else response.aiter_raw()
+        # Both are async generators, though httpx types them as iterators.
+        self._pieces = cast("AsyncGenerator[bytes, None]", pieces)
+        self._response = response
+        self.status: int = response.status_code
+        self.headers: Mapping[str, str] = response.headers
+
+    async def read(self) -> bytes:
+        """See `Answer.read`."""
+        async for piece in self._pieces:
+            if piece:
+                return piece
+        return b""
+
+    async def aclose(self) -> None:
+        """See `Answer.aclose`."""
+        async with AsyncExitStack() as closing:
+            closing.push_async_callback(self._response.aclose)
+            await self._pieces.aclose()
