@@ -186,13 +186,12 @@ def _value(field: str, text: str) -> object:
 
 
 def _assigned(data: dict[str, object], path: Sequence[str], value: object) -> dict[str, object]:
-    """A copy of `data` with the value at `path`; None removes what is there."""
+    """A copy of `data` with the value at `path`; None removes what is there, and then an empty section."""
     head, *rest = path
     if rest:
         inner = data.get(head)
-        value = _assigned(inner if isinstance(inner, dict) else {}, rest, value)
-    changed = {**data, head: value}
-    return {key: kept for key, kept in changed.items() if kept is not None and kept != {}}
+        value = _assigned(inner if isinstance(inner, dict) else {}, rest, value) or None
+    return {key: kept for key, kept in {**data, head: value}.items() if kept is not None}
 
 
 def _on_the_wire(field: str, value: object) -> list[str]:

@@ -213,7 +213,10 @@ class McpEndpoint:
         self._end = asyncio.Event()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """See ASGI."""
+        """See ASGI. Raises RequestError."""
+        kind = dict(scope["headers"]).get(b"content-type", b"").partition(b";")[0].strip().lower()
+        if kind != b"application/json":
+            raise RequestError("a message is sent as application/json", 415)
         async with self._starting:
             if self._manager is None:
                 await self._start()
@@ -223,7 +226,8 @@ class McpEndpoint:
         """The route, for the application's list."""
         from starlette.routing import Route
 
-        return [Route("/mcp", self, methods=["GET", "POST", "DELETE"])]
+        # GET would be a stream that the server begins something on, and DELETE the end of a session.
+        return [Route("/mcp", self, methods=["POST"])]
 
     async def aclose(self) -> None:
         """Ends what is under way."""
