@@ -19,6 +19,7 @@ from aivax_cli.core.errors import UsageError
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from aivax_cli.render.screen import Screen
     from aivax_cli.retrieval.records import CollectionSummary, DocumentSummary
 
 collections = typer.Typer()
@@ -72,7 +73,7 @@ def remove(
 
     workspace = find_workspace(session.directory)
     summary, _ = show_collection(workspace.state_dir, name)
-    if not yes and not _confirmed(summary):
+    if not yes and not _confirmed(session.screen, summary):
         raise typer.Exit(1)
     removed = remove_collection(
         workspace.state_dir, name, server=vector_server(workspace), on_problem=session.screen.warn
@@ -137,14 +138,17 @@ def _write_file(path: Path, blocks: Iterator[str]) -> int:
     return lines
 
 
-def _confirmed(summary: CollectionSummary) -> bool:
+def _confirmed(screen: Screen, summary: CollectionSummary) -> bool:
     if not sys.stdin.isatty():
         raise UsageError(f"removing '{summary.name}' needs a yes", fix="add --yes")
-    return typer.confirm(f"Remove {summary.name} ({summary.documents:,} documents) from the index?", err=True)
+    question = f"Remove {summary.name} ({summary.documents:,} documents) from the index?"
+    return typer.confirm(screen.words(question), err=True)
 
 
 def _table(summaries: Sequence[CollectionSummary]) -> Table:
     from rich.table import Table
+
+    from aivax_cli.render.spoken import Spoken
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("collection", *_NUMBERS, "embedder", "updated"):
@@ -153,7 +157,7 @@ def _table(summaries: Sequence[CollectionSummary]) -> Table:
         waiting = f" ({summary.pending_documents} waiting)" if summary.pending_documents else ""
         table.add_row(
             summary.name,
-            f"{summary.documents:,}{waiting}",
+            Spoken(f"{summary.documents:,}{waiting}"),
             f"{summary.chunks:,}",
             f"{summary.tokens:,}",
             _size(summary.source_bytes),

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from aivax_cli.core.errors import AivaxError, UsageError
+from aivax_cli.messages.language import Language
 from aivax_cli.render.debug_log import debug_log
 from aivax_cli.render.screen import Screen
 
@@ -97,6 +98,7 @@ def _runner(function: Callable[..., None], *, unless_command: bool = False) -> C
             quiet=flags["quiet"],
             no_color=flags["no_color"],
             debug=flags["debug"],
+            language=Language.of(os.environ),
         )
         given = ctx.find_root().params.get("directory")
         with debug_log(screen):
@@ -168,7 +170,7 @@ def _in_words(error: Exception) -> AivaxError:
 
 def _own_screen() -> Screen:
     """The screen for what goes wrong outside of a command; rich is loaded for nothing less."""
-    return Screen(no_color="--no-color" in sys.argv)
+    return Screen(no_color="--no-color" in sys.argv, language=Language.of(os.environ))
 
 
 def run(app: typer.Typer, name: str) -> int:
@@ -176,7 +178,7 @@ def run(app: typer.Typer, name: str) -> int:
     _open_closed_streams()
     code = 0
     try:
-        code = int(app(prog_name=name, standalone_mode=False) or 0)
+        code = int(_spoken(app)(prog_name=name, standalone_mode=False) or 0)
         sys.stdout.flush()
     except typer.Abort:
         return 130
@@ -193,19 +195,33 @@ def run(app: typer.Typer, name: str) -> int:
     return code
 
 
+def _spoken(app: typer.Typer) -> Callable[..., Any]:
+    """The program, with its help in the reader's language."""
+    language = Language.of(os.environ)
+    if language.is_english:
+        return app
+    from typer.main import get_command
+
+    from aivax_cli.cli.spoken_help import speaking
+
+    spoken: Callable[..., Any] = speaking(get_command(app), language)
+    return spoken
+
+
 def _refused(screen: Screen, slip: Any) -> int:
     """A slip on the command line, with the command's usage or where its help is."""
     said = slip.format_message()
-    if slip.ctx is None or "\n" in said:  # a program called without a command says its whole help
+    if "\n" in said:  # a program called without a command says its whole help
         slip.show()
         return int(slip.exit_code)
     problem, _, fix = said.replace("Value error, ", "").rstrip(".").partition(". ")
     near = getattr(slip, "possibilities", None)
     if near:
         problem, fix = slip.message, f"did you mean {' or '.join(sorted(near))}?"
-    elif problem.startswith("Missing"):
-        fix = "usage: " + " ".join(slip.ctx.get_usage().removeprefix("Usage: ").split())
-    fix = fix or f"see {slip.ctx.command_path} --help"
+    elif problem.startswith("Missing") and slip.ctx:
+        # The usage begins with "Usage:", in the reader's language.
+        fix = "usage: " + " ".join(slip.ctx.get_usage().split()[1:])
+    fix = fix or f"see {slip.ctx.command_path if slip.ctx else 'aivax'} --help"
     screen.error(UsageError(problem[0].lower() + problem[1:], fix=fix[0].lower() + fix[1:]))
     return int(slip.exit_code)
 

@@ -146,11 +146,13 @@ def _show(screen: Screen, name: str, finding: Finding) -> None:
     fancy, plain, colour = _MARKS[finding.status]
     unicode = screen.out.encoding.lower().startswith("utf")
     mark, arrow = (fancy, "→") if unicode else (plain, "->")
-    width = max(map(len, CHECKS))
+    width = max(len(screen.words(check)) for check in CHECKS)
+    name, detail = screen.words(name), screen.words(finding.detail)
+    fix = screen.words(finding.fix or "")
     if not screen.out.is_terminal:
-        screen.write(f"{mark} {name:<{width}}  {finding.detail}\n")
-        if finding.fix:
-            screen.write(f"  {'':<{width}}  {arrow} {finding.fix}\n")
+        screen.write(f"{mark} {name:<{width}}  {detail}\n")
+        if fix:
+            screen.write(f"  {'':<{width}}  {arrow} {fix}\n")
         return
     from rich.table import Table
     from rich.text import Text
@@ -159,7 +161,7 @@ def _show(screen: Screen, name: str, finding: Finding) -> None:
     line.add_column(width=1)
     line.add_column(width=width)
     line.add_column(overflow="fold")
-    line.add_row(Text(mark, f"bold {colour}"), name, Text(finding.detail))
-    if finding.fix:
-        line.add_row("", "", Text(f"{arrow} {finding.fix}", "dim"))
+    line.add_row(Text(mark, f"bold {colour}"), name, Text(detail))
+    if fix:
+        line.add_row("", "", Text(f"{arrow} {fix}", "dim"))
     screen.show(line)

@@ -190,7 +190,7 @@ def _report(session: Session, checked: int, faults: Sequence[Fault]) -> None:
     if screen.json_output:
         screen.data({"files": checked, "faults": [_fault_record(fault) for fault in faults]})
         return
-    screen.write("".join(f"{fault}\n" for fault in faults))
+    screen.write("".join(f"{screen.fault(fault)}\n" for fault in faults))
     broken = len({fault.file for fault in faults})
     if faults:
         screen.note(f"{_count(len(faults), 'fault')} in {broken} of {_count(checked, 'file')}")
@@ -264,6 +264,8 @@ def _table(readings: Sequence[GatewayReading]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
+    from aivax_cli.render.spoken import Spoken
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("name", "slug", "model", "strategy", "collections", "description"):
         table.add_column(title, overflow="fold")
@@ -271,7 +273,7 @@ def _table(readings: Sequence[GatewayReading]) -> Table:
         record = _record(reading)
         if reading.definition is None:
             count = _count(len(reading.faults), "fault")
-            table.add_row(Text(reading.file.stem), Text("broken", style="red"), "", "", "", Text(count))
+            table.add_row(Text(reading.file.stem), Spoken("broken", "red"), "", "", "", Spoken(count))
             continue
         cells = (
             record["name"],

@@ -132,12 +132,16 @@ def _tell(session: Session, made: _Made, steps: list[str]) -> None:
     from rich.text import Text
 
     screen = session.screen
+    created, kept = screen.words("created"), screen.words("kept")
+    width = max(len(created), len(kept)) + 2
     for name in made.created:
-        screen.tell(Text.assemble(("created  ", "green"), name))
+        screen.tell(Text.assemble((f"{created:<{width}}", "green"), name))
     for name in made.present:
-        screen.tell(Text.assemble(("kept     ", "dim"), name, (" (was already there)", "dim")))
+        there = screen.words("(was already there)")
+        screen.tell(Text.assemble((f"{kept:<{width}}", "dim"), name, (f" {there}", "dim")))
     if not _ignores_state(made.root):
         screen.warn(f".gitignore was already there; add the line {_IGNORED} to it")
-    screen.tell(Text(f"\n{made.root} is a workspace. Next, with a folder of documents in ./docs:"))
+    next_ = screen.words(f"{made.root} is a workspace. Next, with a folder of documents in ./docs:")
+    screen.tell(Text(f"\n{next_}"))
     for step in steps:
         screen.tell(Text(f"  {step}", style="bold"))

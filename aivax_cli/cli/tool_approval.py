@@ -41,7 +41,7 @@ async def _asked(screen: Screen, request: ApprovalRequest) -> Approval:
         raise OSError("no terminal")
     answers = {"y": Approval.YES, "n": Approval.NO, "a": Approval.ALWAYS}
     with screen.holding(), single_keys() as pressed:
-        question = approval_question(request.tool, request.origin, request.arguments)
+        question = approval_question(request.tool, request.origin, request.arguments, screen.words)
         console.print(question, end="", soft_wrap=True)
         answer = None
         try:

@@ -69,16 +69,17 @@ def _table(offers: Sequence[Offer]) -> Table:
     from rich.text import Text
 
     from aivax_cli.render.safe_text import safe_line
+    from aivax_cli.render.spoken import Spoken
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("name", "from", "confirm", "description"):
         table.add_column(title, overflow="fold")
     for offer in offers:
-        called = "" if offer.own_name == offer.spec.name else f" (there: {safe_line(offer.own_name)})"
+        renamed = "" if offer.own_name == offer.spec.name else f" (there: {safe_line(offer.own_name)})"
         table.add_row(
             Text(offer.spec.name),
-            Text(f"{safe_line(offer.origin)}{called}"),
-            Text("yes" if offer.settings.confirm else ""),
+            Spoken(safe_line(offer.origin), "", (renamed, "")),
+            Spoken("yes" if offer.settings.confirm else ""),
             Text(safe_line(offer.spec.description)),
         )
     return table

@@ -12,7 +12,8 @@ from aivax_cli.render.safe_text import safe_line
 from aivax_cli.render.status import Status as StatusLine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from decimal import Decimal
     from types import TracebackType
     from typing import Self
 
@@ -72,29 +73,35 @@ def show_run(screen: Screen, run: Run, start: Path, comparison: Comparison | Non
     for result in shown:
         mark, colour = _MARKS[result.status.value]
         passed = f"{result.passed}/{len(result.samples)}" if result.samples else ""
-        spent = "" if not result.samples else "unpriced" if result.usd is None else usd_short(result.usd)
-        table.add_row(Text(mark, colour), Text(result.name), passed, spent, Text(_difference(result, start)))
+        spent = "" if not result.samples else _spent(result.usd, screen.words)
+        table.add_row(
+            Text(mark, colour),
+            Text(result.name),
+            passed,
+            spent,
+            Text(_difference(result, start, screen.words)),
+        )
     if shown:
         screen.show(table)
         screen.show("")
-    screen.show(Text(_summary(run)))
+    screen.show(Text(_summary(run, screen.words)))
     for reason in run.verdict.reasons:
-        screen.show(Text(safe_line(reason), "red"))
+        screen.show(Text(screen.words(safe_line(reason)), "red"))
     for line in _since(comparison) if comparison else ():
-        screen.show(Text(safe_line(line)))
+        screen.show(Text(screen.words(safe_line(line))))
 
 
-def _difference(result: CaseResult, start: Path) -> str:
+def _difference(result: CaseResult, start: Path, words: Callable[[str], str]) -> str:
     """Where it stands and what was the first thing that did not hold."""
     if result.reason:
-        return safe_line(result.reason)
+        return words(safe_line(result.reason))
     sample = result.shown
     if sample is None or result.status.value == "pass":
         return ""
     first = sample.first
     line = first.line if first else result.line
     place = f"{Path(os.path.relpath(result.file, start)).as_posix()}:{line}"
-    return f"{place} {safe_line(result.why)}"
+    return f"{place} {words(safe_line(result.why))}"
 
 
 def _since(comparison: Comparison) -> Iterator[str]:
@@ -104,10 +111,14 @@ def _since(comparison: Comparison) -> Iterator[str]:
     yield from (f"{change.kind}: {change.name}: {change.detail}" for change in comparison.changes)
 
 
-def _summary(run: Run) -> str:
+def _spent(usd: Decimal | None, words: Callable[[str], str]) -> str:
+    return words("unpriced") if usd is None else usd_short(usd)
+
+
+def _summary(run: Run, words: Callable[[str], str]) -> str:
     counts = {name: sum(result.status.value == name for result in run.results) for name in _MARKS}
-    words = {"pass": "passed", "fail": "failed", "error": "errors", "skip": "skipped"}
-    told = [f"{count} {words[name]}" for name, count in counts.items() if count or name == "pass"]
-    spent = "unpriced" if run.usd is None else usd_short(run.usd)
-    recorded = " as recorded" if run.mode == "replay" else ""
-    return f"{', '.join(told)} · {spent}{recorded} · {run.duration_s:.1f} s · {run.mode}"
+    kinds = {"pass": "passed", "fail": "failed", "error": "errors", "skip": "skipped"}
+    told = [words(f"{count} {kinds[name]}") for name, count in counts.items() if count or name == "pass"]
+    recorded = " " + words("as recorded") if run.mode == "replay" else ""
+    spent = _spent(run.usd, words) + recorded
+    return f"{', '.join(told)} · {spent} · {run.duration_s:.1f} s · {run.mode}"

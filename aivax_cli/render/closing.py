@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -107,17 +107,19 @@ def source_link(passage: Passage, root: Path | None) -> str:
         return ""
 
 
-def closing_line(charges: Sequence[Charge], timing: Timing | None, *, note: str = "") -> Text:
+def closing_line(
+    charges: Sequence[Charge], timing: Timing | None, *, note: str = "", words: Callable[[str], str] = str
+) -> Text:
     """`1,204 in · 512 cached · 87 out · $0.00042 · first token 0.4 s · 31 tokens/s`, dim.
 
     `note` stands before it, e.g. that the answer was interrupted. What is unknown is left out, except for
-    prices: they are said to be unknown.
+    prices: they are said to be unknown. `words` gives a text in the reader's language.
     """
     from rich.text import Text
 
-    parts = [Text(part, style="dim") for part in (*_tokens(charges), *_speed(charges, timing))]
+    parts = [Text(words(part), style="dim") for part in (*_tokens(charges), *_speed(charges, timing))]
     if note:
-        parts.insert(0, Text(safe_line(note), style="yellow"))
+        parts.insert(0, Text(safe_line(words(note)), style="yellow"))
     return Text(" · ", style="dim").join(parts)
 
 

@@ -9,8 +9,7 @@ from aivax_cli.render.money import UNPRICED, cost, unit_price, usd
 from aivax_cli.render.safe_text import safe_line
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderResult
-    from rich.text import Text
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
     from aivax_cli.core.types import Charge
 
@@ -60,14 +59,16 @@ class CostTable:
         yield table
 
 
-def _cells(charge: Charge, *, price: bool, description: bool) -> Iterator[Text]:
+def _cells(charge: Charge, *, price: bool, description: bool) -> Iterator[RenderableType]:
     from rich.text import Text
+
+    from aivax_cli.render.spoken import Spoken
 
     about = "~" if charge.estimated else ""
     yield Text(safe_line(charge.sku))
     yield Text(f"{about}{charge.quantity:,}")
     if price:
-        yield Text(unit_price(charge.unit_price_usd))
-    yield Text(UNPRICED if charge.amount_usd is None else usd(charge.amount_usd))
+        yield Spoken(unit_price(charge.unit_price_usd))
+    yield Spoken(UNPRICED) if charge.amount_usd is None else Text(usd(charge.amount_usd))
     if description:
         yield Text(safe_line(charge.description))

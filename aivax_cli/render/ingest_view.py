@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from aivax_cli.render.money import UNPRICED, usd_short
 from aivax_cli.render.safe_text import safe_line
+from aivax_cli.render.spoken import Spoken
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from aivax_cli.ingest.progress import IngestPlan, IngestSummary, Notice, Progress
     from aivax_cli.render.screen import Screen
 
+_PHASES = {"reading": "reading", "embedding": "embedding", "indexing": "indexing"}
 _SHOWN_SKIPPED = 5
 _SHOWN_WARNINGS = 10
 
@@ -58,7 +60,7 @@ class IngestProgress:
     def note(self, message: str) -> None:
         """A line above the bar."""
         if self._bar is not None and not self._bar.disable:
-            self._bar.console.print(safe_line(message), style="dim", markup=False)
+            self._bar.console.print(self._screen.words(safe_line(message)), style="dim", markup=False)
         else:
             self._screen.note(message)
 
@@ -70,7 +72,8 @@ class IngestProgress:
             self._phase = progress.phase
             if self._task is not None:
                 self._bar.remove_task(self._task)
-            self._task = self._bar.add_task(progress.phase, total=None, speed="", current="")
+            phase = self._screen.words(_PHASES.get(progress.phase, progress.phase))
+            self._task = self._bar.add_task(phase, total=None, speed="", current="")
         embedding = progress.phase == "embedding"
         done = progress.chunks_done if embedding else progress.files_done
         total = progress.chunks_total if embedding else progress.files_total
@@ -80,7 +83,9 @@ class IngestProgress:
                 self._task,
                 completed=done,
                 total=total or None,
-                speed=f"{speed:.0f} {'chunks' if embedding else 'files'}/s" if done else "",
+                speed=self._screen.words(f"{speed:.0f} {'chunks' if embedding else 'files'}/s")
+                if done
+                else "",
                 current=safe_line(progress.current)[-40:],
             )
 
@@ -99,13 +104,12 @@ def summary_view(summary: IngestSummary) -> Group:
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim")
     table.add_column()
-    table.add_row("collection", summary.collection)
-    table.add_row("files", _files(summary))
-    table.add_row("holds", f"{summary.documents:,} documents, {summary.chunks:,} chunks")
-    table.add_row("embedded", _embedded(summary))
-    table.add_row("took", f"{summary.seconds:.1f} s")
-    skipped = _skipped(summary.skipped)
-    return Group(table, Text("\n".join(skipped), style="dim")) if skipped else Group(table)
+    table.add_row(Spoken("collection"), Text(summary.collection))
+    table.add_row(Spoken("files"), Spoken(_files(summary)))
+    table.add_row(Spoken("holds"), Spoken(f"{summary.documents:,} documents, {summary.chunks:,} chunks"))
+    table.add_row(Spoken("embedded"), Spoken(_embedded(summary)))
+    table.add_row(Spoken("took"), f"{summary.seconds:.1f} s")
+    return Group(table, *(Spoken(line, "dim") for line in _skipped(summary.skipped)))
 
 
 def pass_line(summary: IngestSummary) -> str:
@@ -128,20 +132,22 @@ def plan_view(plan: IngestPlan) -> Group:
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim")
     table.add_column()
-    table.add_row("collection", plan.collection)
-    table.add_row("files", f"{plan.files:,}: {_files(plan)}" if plan.added + plan.changed else _files(plan))
-    table.add_row("chunks", f"{plan.chunks:,} in new and changed documents")
-    if plan.chunks_to_embed:
-        table.add_row(
-            "to embed",
-            f"{plan.chunks_to_embed:,} chunks, about {plan.embedding_tokens:,} tokens, by {plan.embedder}",
-        )
-    else:
-        table.add_row("to embed", "nothing new")
-    table.add_row("cost", UNPRICED if plan.usd is None else usd_short(plan.usd))
-    table.add_row("time", "not known yet" if plan.seconds is None else f"about {_duration(plan.seconds)}")
+    files = f"{plan.files:,}: {_files(plan)}" if plan.added + plan.changed else _files(plan)
+    table.add_row(Spoken("collection"), Text(plan.collection))
+    table.add_row(Spoken("files"), Spoken(files))
+    table.add_row(Spoken("chunks"), Spoken(f"{plan.chunks:,} in new and changed documents"))
+    table.add_row(Spoken("to embed"), Spoken(_to_embed(plan)))
+    table.add_row(Spoken("cost"), Spoken(UNPRICED if plan.usd is None else usd_short(plan.usd)))
+    taking = "not known yet" if plan.seconds is None else f"about {_duration(plan.seconds)}"
+    table.add_row(Spoken("time"), Spoken(taking))
     lines = [*_skipped(plan.skipped), "Nothing was written: this is what an ingest would do."]
-    return Group(table, Text("\n".join(lines), style="dim"))
+    return Group(table, *(Spoken(line, "dim") for line in lines))
+
+
+def _to_embed(plan: IngestPlan) -> str:
+    if not plan.chunks_to_embed:
+        return "nothing new"
+    return f"{plan.chunks_to_embed:,} chunks, about {plan.embedding_tokens:,} tokens, by {plan.embedder}"
 
 
 def _duration(seconds: float) -> str:

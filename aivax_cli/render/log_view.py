@@ -105,7 +105,7 @@ def print_said(screen: Screen, found: Sequence[Said], mask: Mask) -> None:
     for place, each in enumerate(found):
         if place:
             screen.show("")
-        who = "you" if each.role == "user" else each.gateway
+        who = screen.words("you") if each.role == "user" else each.gateway
         head = f"  {local_time(each.at)}  {safe_line(mask(each.title))}"
         screen.show(Text.assemble((each.conversation, "cyan"), (head, "dim")))
         screen.show(Text.assemble((f"  {who}: ", "dim"), _excerpt(each.excerpt, mask)))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from aivax_cli.core.types import Purpose
 from aivax_cli.render.closing import Sources
 from aivax_cli.render.safe_text import safe_line, safe_text
+from aivax_cli.render.spoken import Spoken
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -38,10 +39,13 @@ def reasons(
 
     if result is not None:
         yield _heading("Model", result.target or result.model)
-        yield from (Text(f"  {line}", overflow="fold") for line in _choice(result))
+        yield from (Spoken(f"  {line}", overflow="fold") for line in _choice(result))
         yield ""
     yield _heading("Search", strategy)
-    yield Text("\n".join(f"  {safe_line(term)}" for term in search_terms) or "  nothing was searched")
+    if search_terms:
+        yield Text("\n".join(f"  {safe_line(term)}" for term in search_terms))
+    else:
+        yield Spoken("  nothing was searched")
     yield ""
     yield _heading("Passages", str(len(passages)))
     if passages:
@@ -75,10 +79,8 @@ def _choice(result: TurnResult) -> Iterator[str]:
         yield f"{failed}; {safe_line(fallback.next_model)} was tried"
 
 
-def _heading(title: str, detail: str) -> Text:
-    from rich.text import Text
-
-    return Text.assemble((title, "bold"), (f"  {safe_line(detail)}" if detail else "", "dim"))
+def _heading(title: str, detail: str) -> Spoken:
+    return Spoken(title, "bold", (f"  {safe_line(detail)}" if detail else "", "dim"))
 
 
 def _run(run: ToolRun) -> Text:

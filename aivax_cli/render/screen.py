@@ -11,14 +11,18 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
+
+from aivax_cli.messages.language import ENGLISH, Language
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from aivax_cli.core.errors import AivaxError
+    from aivax_cli.core.errors import AivaxError, Fault
 
 _PIPE_COLUMNS = 500
 """Width of what is no terminal: nothing is folded or cut there, so that `grep` finds it."""
@@ -49,9 +53,11 @@ class Screen:
         debug: bool = False,
         stdout: TextIO | None = None,
         stderr: TextIO | None = None,
+        language: Language = ENGLISH,
     ) -> None:
         from rich.console import Console
 
+        self.language = language
         # None leaves the decision to NO_COLOR and to what the terminal can do.
         colourless = True if no_color else None
         self.json_output = json_output
@@ -65,7 +71,7 @@ class Screen:
             # FORCE_COLOR asks for colour. Rich takes it for a terminal, and would move the cursor of a file.
             terminal = file.isatty()
             forced = bool(os.environ.get("FORCE_COLOR")) and not terminal
-            return Console(
+            return made(
                 file=file,
                 highlight=False,
                 no_color=colourless,
@@ -73,6 +79,11 @@ class Screen:
                 color_system="256" if forced else "auto",
             )
 
+        made: Callable[..., Console] = Console
+        if not language.is_english:
+            from aivax_cli.render.spoken import SpokenConsole
+
+            made = partial(SpokenConsole, language)
         self.out = console(stdout or sys.stdout)
         self.err = console(stderr or sys.stderr)
         for each in (self.out, self.err):
@@ -111,6 +122,10 @@ class Screen:
         """Where things for a person go."""
         return self.out if self.interactive else self.err
 
+    def words(self, text: str) -> str:
+        """A text of ours in the reader's language."""
+        return self.language.translate(text)
+
     def data(self, value: Mapping[str, object] | Sequence[object]) -> None:
         """One JSON value on stdout: indented for a terminal, one line for a pipe."""
         indent = 2 if self.out.is_terminal else None
@@ -135,7 +150,7 @@ class Screen:
         """A dim line for a person; silent with --quiet. The message is text, not markup."""
         if not self.quiet:
             self._make_way()
-            self.aside.print(message, style="dim", markup=False)
+            self.aside.print(self.words(message), style="dim", markup=False)
 
     def trace(self, text: str) -> None:
         """Lines for --debug on stderr, as they are. The text is text, not markup."""
@@ -145,13 +160,26 @@ class Screen:
     def warn(self, message: str) -> None:
         """A warning line on stderr. The message is text, not markup."""
         self._make_way()
-        self.err.print(f"[yellow]warning:[/] {_escape(message)}", soft_wrap=True)
+        label = self.words("warning")
+        self.err.print(f"[yellow]{label}:[/] {_escape(self.words(message))}", soft_wrap=True)
 
     def error(self, error: AivaxError) -> None:
         """An error as its one line (several for several faults), on stderr."""
         self._make_way()
-        for line in str(error).splitlines():
-            self.err.print(f"[red]error:[/] {_escape(line)}", soft_wrap=True)
+        label = self.words("error")
+        for line in self._lines(error):
+            self.err.print(f"[red]{label}:[/] {_escape(line)}", soft_wrap=True)
+
+    def fault(self, fault: Fault) -> str:
+        """A fault of a definition as its line."""
+        return str(replace(fault, problem=self.words(fault.problem)))
+
+    def _lines(self, error: AivaxError) -> list[str]:
+        if self.language.is_english:
+            return str(error).splitlines()
+        if faults := getattr(error, "faults", ()):
+            return [self.fault(fault) for fault in faults]
+        return "; ".join(map(self.words, filter(None, (error.message, error.fix)))).splitlines()
 
 
 def _nothing() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from aivax_cli.render.safe_text import safe_line
+from aivax_cli.render.spoken import language_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,6 +29,7 @@ class Status:
 
     def __init__(self, console: Console, held: Callable[[], bool] = lambda: False) -> None:
         self._console = console
+        self._words = language_of(console).translate
         self._held = held
         self._live = console.is_terminal and not console.is_dumb_terminal
         self._label = ""
@@ -39,7 +41,7 @@ class Status:
         """Shows the label from now on."""
         if not self._live:
             return
-        self._label = safe_line(label)
+        self._label = safe_line(self._words(label))
         self._since = time.monotonic()
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._animate())

@@ -78,6 +78,7 @@ class TurnView:
         self._answer = _answer_stream(screen, markdown=markdown)
         self._fenced = as_json and not isinstance(self._answer, RawAnswer)
         self._frame: asyncio.TimerHandle | None = None
+        self._speaking = False
         self._over = False
 
     async def follow(self, events: AsyncGenerator[Event, None]) -> None:
@@ -103,7 +104,9 @@ class TurnView:
 
     def wait_for(self, what: str) -> None:
         """Says what is being waited for, until there is something else to show."""
-        if not (self._screen.quiet or self.text or self._over):
+        # Where text goes elsewhere than this screen, nobody knows where its cursor stands.
+        in_the_way = self._speaking or (self.text and not self._screen.interactive)
+        if not (self._screen.quiet or in_the_way or self._over):
             self._status.say(f"{what}…")
 
     def close(
@@ -123,9 +126,8 @@ class TurnView:
             screen.tell(Sources(self.passages, answer=self.text, root=self._root))
         if self.text:
             self._space()
-        screen.tell(
-            closing_line(spent, timing, note=note or ("incomplete" if result and result.incomplete else ""))
-        )
+        note = note or ("incomplete" if result and result.incomplete else "")
+        screen.tell(closing_line(spent, timing, note=note, words=screen.words))
         if cost_table:
             screen.aside.print()
             screen.aside.print(table_of_cost(spent))
@@ -161,8 +163,9 @@ class TurnView:
     def _feed(self, text: str) -> None:
         if not text:
             return
-        if not self.text:
+        if not self._speaking:
             self._status.clear()
+            self._speaking = True
         self.text += text
         wait_s = self._answer.feed(f"```json\n{text}\n```\n" if self._fenced else text)
         if wait_s is not None and self._frame is None:
@@ -172,6 +175,7 @@ class TurnView:
         """Leaves what the model has said on the screen: a person may be asked about it."""
         self._stop_frame()
         self._answer.settle()
+        self._speaking = False
 
     def _refresh(self) -> None:
         self._frame = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -13,6 +13,7 @@ from rich.cells import cell_len
 
 from aivax_cli.render.money import UNPRICED, usd_short
 from aivax_cli.render.safe_text import safe_line
+from aivax_cli.render.spoken import Spoken, language_of
 from aivax_cli.render.usage_bars import amount_text, bar, places, sparkline
 from aivax_cli.usage.periods import fitting, name_of, periods
 
@@ -23,10 +24,18 @@ if TYPE_CHECKING:
     from aivax_cli.usage.report import Report, Row
     from aivax_cli.usage.sums import Sum
 
+Words = Callable[[str], str]
+"""A text of ours in the reader's language."""
+
 NOBODY = {"gateway": "(ingest)", "key": "(no key)"}
 """What stands for charges that no gateway made, and for those of nobody's key."""
 NOT_SAID = "(not said)"
 _HEADINGS = {"day": "day (UTC)", "week": "week from (UTC)", "month": "month (UTC)", "sku": "SKU"}
+_MOST = {
+    "day": "by day, most on",
+    "week": "by week, most in the week from",
+    "month": "by month, most in",
+}
 _GAP = 2
 _SHORTEST_BAR, _LONGEST_BAR = 6, 40
 _SHORTEST_KEY = 10
@@ -61,12 +70,14 @@ class UsageTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         report, ascii_only = self._report, options.ascii_only
-        keys = [self._key(row) for row in report.rows]
-        most = max((cell_len(text) for text in (*keys, _heading(report.by))), default=0)
-        columns, free = _columns(report, most, options.max_width if self._drawn else None)
+        words = language_of(console).translate
+        keys = [self._key(row, words) for row in report.rows]
+        heading = words(_heading(report.by))
+        most = max((cell_len(text) for text in (*keys, heading)), default=0)
+        columns, free = _columns(report, most, options.max_width if self._drawn else None, words)
         table = _table()
         table.add_column(
-            _heading(report.by),
+            heading,
             footer="total",
             footer_style="bold",
             overflow="fold",
@@ -80,7 +91,7 @@ class UsageTable:
                 justify="right",
                 no_wrap=True,
             )
-        extras = self._extras(free, ascii_only=ascii_only) if self._drawn else []
+        extras = self._extras(free, words, ascii_only=ascii_only) if self._drawn else []
         for extra in extras:
             table.add_column(extra.heading, footer=extra.footer, no_wrap=True, style=extra.style)
         from rich.text import Text
@@ -91,15 +102,15 @@ class UsageTable:
             )
         yield table
 
-    def _key(self, row: Row) -> str:
+    def _key(self, row: Row, words: Words) -> str:
         said = safe_line(row.key)
         if row.key in self._names:
             return f"{safe_line(self._names[row.key])} ({said})"
         if not said:
-            return NOBODY.get(self._report.by, NOT_SAID)
+            return words(NOBODY.get(self._report.by, NOT_SAID))
         return f"{said} …" if row.partial else said
 
-    def _extras(self, free: int, *, ascii_only: bool) -> list[_Column]:
+    def _extras(self, free: int, words: Words, *, ascii_only: bool) -> list[_Column]:
         """Trends and bars, as wide as there is room for them."""
         report, found = self._report, []
         if report.period is None and free >= _TREND + _GAP + _LONGEST_BAR // 2:
@@ -109,13 +120,13 @@ class UsageTable:
                     sparkline(_course(row.days, span, _TREND, usd=_in_usd(report)), ascii_only=ascii_only)
                     for row in report.rows
                 ]
-                found.append(_Column("over time", trends, style=_BAR_STYLE))
+                found.append(_Column(words("over time"), trends, style=_BAR_STYLE))
                 free -= _TREND + _GAP
         width = min(_LONGEST_BAR, free - _GAP)
         if width >= _SHORTEST_BAR and len(report.rows) > 1:
             values = [_value(row.sum, usd=_in_usd(report)) for row in report.rows]
             bars = [bar(value, max(values), width, ascii_only=ascii_only) for value in values]
-            found.append(_Column("" if _in_usd(report) else "by tokens", bars, style=_BAR_STYLE))
+            found.append(_Column("" if _in_usd(report) else words("by tokens"), bars, style=_BAR_STYLE))
         return found
 
 
@@ -146,8 +157,7 @@ class UsageLine:
         )
         top = max(range(len(values)), key=values.__getitem__)
         most = usd_short(values[top]) if usd else f"{values[top]:,} tokens"
-        when = "in the week from" if period == "week" else "in" if period == "month" else "on"
-        yield Text(f"by {period}, most {when} {name_of(begins[top], period)}: {most}", "dim")
+        yield Spoken(f"{_MOST[period]} {name_of(begins[top], period)}: {most}", "dim")
 
 
 def notes(report: Report) -> list[str]:
@@ -164,16 +174,18 @@ def notes(report: Report) -> list[str]:
     return said
 
 
-def _columns(report: Report, key_width: int, width: int | None) -> tuple[list[_Column], int]:
+def _columns(report: Report, key_width: int, width: int | None, words: Words) -> tuple[list[_Column], int]:
     """The figures that fit beside the keys, and the room that is left, or missing if negative.
 
     All of them without a width.
     """
-    cost = _costs(report)
-    tokens = _Column("tokens", [f"{row.sum.tokens:,}" for row in report.rows], f"{report.total.sum.tokens:,}")
-    turns = _Column("turns", [f"{row.turns:,}" for row in report.rows], f"{report.total.turns:,}")
+    cost = _costs(report, words)
+    tokens = _Column(
+        words("tokens"), [f"{row.sum.tokens:,}" for row in report.rows], f"{report.total.sum.tokens:,}"
+    )
+    turns = _Column(words("turns"), [f"{row.turns:,}" for row in report.rows], f"{report.total.turns:,}")
     unpriced = _Column(
-        "unpriced tokens",
+        words("unpriced tokens"),
         [f"{row.sum.unpriced_tokens:,}" if row.sum.unpriced_tokens else "" for row in report.rows],
         f"{report.total.sum.unpriced_tokens:,}",
         "yellow",
@@ -190,10 +202,10 @@ def _columns(report: Report, key_width: int, width: int | None) -> tuple[list[_C
     return choices[-1], width - key_width - cost.width - _GAP
 
 
-def _costs(report: Report) -> _Column:
+def _costs(report: Report, words: Words) -> _Column:
     digits = places([row.sum.priced_usd for row in (*report.rows, report.total)])
-    cells = [_cost(row.sum, digits) for row in report.rows]
-    return _Column("cost", cells, _cost(report.total.sum, digits), "bold")
+    cells = [words(_cost(row.sum, digits)) for row in report.rows]
+    return _Column(words("cost"), cells, words(_cost(report.total.sum, digits)), "bold")
 
 
 def _cost(sum_: Sum, digits: int) -> str:

@@ -1,0 +1,70 @@
+"""Templates: a text with `{}` where values stand, matched against a text that has them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+HOLE = "{}"
+_PLACE = re.compile(r"\{(\d)\}")
+_QUOTES = "'\"`“"
+_FEW_LETTERS = 12
+_FEW_WORDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A text in English and in another language: `fragments` stand around the values."""
+
+    fragments: tuple[str, ...]
+    said: tuple[str | int, ...]
+    """The translation: words, and the numbers of the values."""
+    letters: int
+
+    def match(self, text: str) -> list[tuple[str, bool]] | None:
+        """The values that make this text of the template; None for another text.
+
+        With each value stands whether it may be a text of its own: what is quoted is a name.
+        """
+        first, *middle, last = self.fragments
+        if not (text.startswith(first) and text.endswith(last)):
+            return None
+        start, end = len(first), len(text) - len(last)
+        values = []
+        for fragment in (*middle, None):
+            stop = end if fragment is None else text.find(fragment, start, end)
+            if stop < start:
+                return None
+            values.append(text[start:stop])
+            start = stop + len(fragment or "")
+        vague = self.letters < _FEW_LETTERS and not first
+        if vague and any(value.count(" ") >= _FEW_WORDS for value in values):
+            return None
+        return [(value, not self._quoted(number)) for number, value in enumerate(values)]
+
+    def filled(self, values: Sequence[str]) -> str:
+        """The translation with these values."""
+        return "".join(part if isinstance(part, str) else values[part] for part in self.said)
+
+    def _quoted(self, number: int) -> bool:
+        return self.fragments[number][-1:] in _QUOTES and self.fragments[number] != ""
+
+
+def templates(texts: Mapping[str, str]) -> list[Template]:
+    """The templates among these texts; those that say most by themselves come first."""
+    found = [_template(text, said) for text, said in texts.items() if HOLE in text]
+    return sorted(found, key=lambda each: (-each.letters, -sum(map(len, each.fragments)), each.fragments))
+
+
+def places(said: str) -> list[int]:
+    """The numbers of the values in a translation, in its order."""
+    return [int(number) for number in _PLACE.findall(said)]
+
+
+def _template(text: str, said: str) -> Template:
+    fragments = tuple(text.split(HOLE))
+    parts: list[str | int] = []
+    for number, part in enumerate(_PLACE.split(said)):
+        parts += [int(part)] if number % 2 else [part]
+    return Template(fragments, tuple(parts), sum(map(str.isalpha, text)))

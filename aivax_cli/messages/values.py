@@ -1,0 +1,464 @@
+"""What texts an expression of the sources can become: templates with `{}` where a value will stand.
+
+Not an interpreter: it follows literals, f-strings, branches, local names, constants and the package's own
+functions as far as that is simple. What it cannot follow is a `{}`.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+
+from aivax_cli.messages.sources import Function, Module, Place, Sources, called_name, last_name, own_nodes
+
+HOLE = "{}"
+_MOST = 24
+"""Readings of one expression; with more, its parts are looked at apart."""
+_DEEPEST = 7
+_SAME = frozenset({"safe_line", "safe_text", "str", "escape", "_escape", "Text", "_shortened", "said"})
+"""Functions that return what they were given, as far as words go."""
+_TRIMS = frozenset(
+    {"strip", "rstrip", "lstrip", "removeprefix", "removesuffix", "lower", "capitalize", "upper"}
+)
+
+_NAMES = frozenset(
+    {
+        *("name", "field", "parameter", "path", "key", "variable", "host", "port", "column", "tag", "role"),
+        *("file", "analysis", "version", "model", "host_and_port", "strategy"),
+    }
+)
+"""What is called so is somebody's or something's name, whatever it may be: never a word of a sentence."""
+
+Texts = tuple[str, ...]
+_UNKNOWN: Texts = (HOLE,)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where an expression stands: its module, the functions around it, and what their parameters are."""
+
+    module: Module
+    functions: tuple[Function, ...] = ()
+    bound: Mapping[str, Texts] = field(default_factory=dict)
+    path: tuple[object, ...] = ()
+    """What is being followed: a name that leads to itself is unknown."""
+
+    def deeper(self, what: object) -> Scope | None:
+        if what in self.path or len(self.path) >= _DEEPEST:
+            return None
+        return Scope(self.module, self.functions, self.bound, (*self.path, what))
+
+
+class Reader:
+    """Reads expressions. `nested` gathers the texts that become a value of another text."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self.nested: set[str] = set()
+
+    def at(self, place: Place) -> Scope:
+        """The scope in which a call's arguments stand."""
+        return Scope(place.module, place.module.within.get(place.node, ()))
+
+    def texts(self, node: ast.expr | None, scope: Scope) -> Texts:
+        """The templates that the expression can be."""
+        if node is None:
+            return ()
+        found = tuple(dict.fromkeys(self._read(node, scope)))
+        if len(found) <= _MOST:
+            return found
+        self._keep(found)
+        return _UNKNOWN
+
+    def elements(self, node: ast.expr, scope: Scope) -> Texts:
+        """The templates of what a list, a generator or a function that yields can hold."""
+        return tuple(dict.fromkeys(self._elements(node, scope)))
+
+    def _read(self, node: ast.expr, scope: Scope) -> Iterable[str]:
+        match node:
+            case ast.Constant(value=None):
+                return ()
+            case ast.Constant(value=str() | int() as value) if not isinstance(value, bool):
+                return (str(value),)
+            case ast.JoinedStr(values):
+                return self._joined([self._piece(value, scope) for value in values])
+            case ast.BinOp(ast.Constant(int()), _, _) | ast.BinOp(_, _, ast.Constant(int())):
+                return _UNKNOWN
+            case ast.BinOp(left, ast.Add(), right):
+                return self._joined([self.texts(left, scope), self.texts(right, scope)])
+            case ast.IfExp(_, body, orelse):
+                return (*self.texts(body, scope), *self.texts(orelse, scope))
+            case ast.BoolOp(_, values):
+                return [text for value in values for text in self.texts(value, scope)]
+            case ast.Name(name):
+                return self._named(name, scope)
+            case ast.NamedExpr(_, value) | ast.Await(value):
+                return self.texts(value, scope)
+            case ast.Call():
+                return self._called(node, scope)
+            case ast.Subscript(value, _):
+                return self._chosen(value, scope)
+            case ast.Attribute():
+                return self._attribute(node, scope)
+            case _:
+                return _UNKNOWN
+
+    def _piece(self, node: ast.expr, scope: Scope) -> Texts:
+        """A part of an f-string: literal choices become part of the text, sentences a text of their own."""
+        if not isinstance(node, ast.FormattedValue):
+            return self.texts(node, scope)
+        if node.format_spec is not None or node.conversion != -1:
+            return _UNKNOWN
+        found = () if last_name(node.value) in _NAMES else self.texts(node.value, scope)
+        if not found:
+            return _UNKNOWN
+        if not any(HOLE in text for text in found) or (len(found) == 1 and wordy(found[0])):
+            return found
+        if len(found) <= 4 and all(text[:1] in (" ", "") for text in found):
+            return found
+        self._keep(found)
+        return _UNKNOWN
+
+    def _keep(self, texts: Iterable[str]) -> None:
+        """Texts that become a value of another one. A single word may as well be somebody's name."""
+        self.nested.update(text for text in texts if wordy(text) and " " in text.strip())
+
+    def _joined(self, pieces: Sequence[Texts]) -> Iterator[str]:
+        count = 1
+        for index, piece in enumerate(pieces):
+            count *= len(piece) or 1
+            if count > _MOST:
+                self._keep(piece)
+                pieces = [*pieces[:index], _UNKNOWN, *pieces[index + 1 :]]
+                count //= len(piece)
+        yield from ("".join(parts) for parts in product(*(piece or ("",) for piece in pieces)))
+
+    # Names
+
+    def _named(self, name: str, scope: Scope) -> Iterable[str]:
+        if name in scope.bound:
+            return scope.bound[name]
+        for depth, function in enumerate(scope.functions):
+            there = Scope(scope.module, scope.functions[depth:], scope.bound, scope.path)
+            inner = there.deeper((function, name))
+            if inner is None:
+                return _UNKNOWN
+            if found := [*self._assigned(name, function, inner)]:
+                return found
+            if name in parameters(function):
+                return self._passed(name, function, inner)
+        return self._constant(name, scope)
+
+    def _constant(self, name: str, scope: Scope) -> Iterable[str]:
+        found = self.constant(name, scope)
+        return self.texts(found[0], found[1]) if found else _UNKNOWN
+
+    def constant(self, name: str, scope: Scope) -> tuple[ast.expr, Scope] | None:
+        """A name of the module or one that it imports, as the expression that defines it."""
+        inner = scope.deeper(name)
+        if inner is None:
+            return None
+        if name in scope.module.constants:
+            return scope.module.constants[name], Scope(scope.module, path=inner.path)
+        origin, original = scope.module.imports.get(name, ("", ""))
+        there = self._sources.modules.get(origin)
+        if there and original in there.constants:
+            return there.constants[original], Scope(there, path=inner.path)
+        return None
+
+    def _assigned(self, name: str, function: Function, scope: Scope) -> Iterator[str]:
+        plain: list[str] = []
+        added: list[str] = []
+        for node in own_nodes(function):
+            match node:
+                case ast.Assign([ast.Name(target)], value) if target == name:
+                    plain += self.texts(value, scope)
+                case ast.Assign(targets, value) if any(_holds(target, name) for target in targets):
+                    plain += [
+                        text for target in targets for text in self._unpacked(target, value, name, scope)
+                    ]
+                case ast.AnnAssign(ast.Name(target), _, value) if target == name and value:
+                    plain += self.texts(value, scope)
+                case ast.NamedExpr(ast.Name(target), value) if target == name:
+                    plain += self.texts(value, scope)
+                case ast.AugAssign(ast.Name(target), ast.Add(), value) if target == name:
+                    added += self.texts(value, scope)
+                case ast.For(target, values) | ast.comprehension(target, values) if _holds(target, name):
+                    plain += self._iterated(target, values, name, scope)
+                case _:
+                    pass
+        yield from plain
+        yield from (before + after for before in plain for after in added)
+
+    def _unpacked(self, target: ast.expr, value: ast.expr, name: str, scope: Scope) -> Texts:
+        """What `a, b = x, y` gives the name."""
+        if isinstance(value, ast.IfExp):
+            both = (self._unpacked(target, each, name, scope) for each in (value.body, value.orelse))
+            return tuple(text for texts in both for text in texts)
+        if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+            for each, part in zip(target.elts, value.elts, strict=False):
+                if isinstance(each, ast.Name) and each.id == name:
+                    return self.texts(part, scope)
+        return _UNKNOWN
+
+    def _iterated(self, target: ast.expr, values: ast.expr, name: str, scope: Scope) -> Iterable[str]:
+        """What a loop's variable can be."""
+        if isinstance(target, ast.Name):
+            return self.elements(values, scope) or _UNKNOWN
+        literal, there = self._literal(values, scope)
+        if isinstance(literal, ast.Dict) and isinstance(target, ast.Tuple):
+            column = next((i for i, each in enumerate(target.elts) if last_name(each) == name), None)
+            chosen = literal.keys if column == 0 else literal.values
+            return [text for each in chosen if each for text in self.texts(each, there)] or _UNKNOWN
+        found: list[str] = []
+        if isinstance(literal, ast.Tuple | ast.List):
+            for each in literal.elts:
+                found += self._unpacked(target, each, name, there)
+        return found or _UNKNOWN
+
+    def _literal(self, node: ast.expr, scope: Scope) -> tuple[ast.expr, Scope]:
+        """A name's own literal, `.items()` of a dict as that dict."""
+        if isinstance(node, ast.Call) and called_name(node) in ("items", "values", "keys"):
+            assert isinstance(node.func, ast.Attribute)
+            return self._literal(node.func.value, scope)
+        if isinstance(node, ast.Name):
+            for function in scope.functions:
+                for each in own_nodes(function):
+                    if isinstance(each, ast.Assign) and last_name(each.targets[0]) == node.id:
+                        return each.value, scope
+            if found := self.constant(node.id, scope):
+                return found
+        return node, scope
+
+    # Functions
+
+    def _passed(self, name: str, function: Function, scope: Scope) -> Texts:
+        """What the callers of a function give for a parameter."""
+        found: list[str] = []
+        for place in self._sources.callers(function):
+            there = Scope(place.module, place.module.within.get(place.node, ()), {}, scope.path)
+            found += self._argument(place.node, function, name, there)
+        default = _default(function, name)
+        found += self.texts(default, Scope(scope.module, path=scope.path)) if default else ()
+        return tuple(dict.fromkeys(found)) or _UNKNOWN
+
+    def _argument(self, call: ast.Call, function: Function, name: str, scope: Scope) -> Texts:
+        for keyword in call.keywords:
+            if keyword.arg == name:
+                return self.texts(keyword.value, scope)
+        names = parameters(function)
+        if names[:1] in (["self"], ["cls"]):
+            names = names[1:]
+        if function.args.vararg and function.args.vararg.arg == name:
+            rest = call.args[names.index(name) :]
+            return tuple(text for each in rest for text in self.texts(each, scope))
+        place = names.index(name) if name in names else len(call.args)
+        return self.texts(call.args[place], scope) if place < len(call.args) else ()
+
+    def _called(self, call: ast.Call, scope: Scope) -> Iterable[str]:
+        name = called_name(call)
+        if name in _SAME and call.args:
+            return self.texts(call.args[0], scope)
+        if isinstance(call.func, ast.Attribute):
+            if name == "join" and call.args:
+                self._keep(self.elements(call.args[0], scope))
+                return _UNKNOWN
+            if name in _TRIMS:
+                return [_trimmed(text, name, call) for text in self.texts(call.func.value, scope)]
+            if name == "get":
+                defaults = self.texts(call.args[1], scope) if len(call.args) > 1 else ()
+                return (*self._chosen(call.func.value, scope), *defaults)
+        if name == "next" and call.args:
+            defaults = self.texts(call.args[1], scope) if len(call.args) > 1 else ()
+            return (*self.elements(call.args[0], scope), *defaults)
+        return self._returned(call, scope)
+
+    def _returned(self, call: ast.Call, scope: Scope) -> Iterable[str]:
+        found = self._inside(call, scope)
+        if found is None:
+            return _UNKNOWN
+        function, inner = found
+        if not _returns(function, "str"):
+            return _UNKNOWN
+        values = [node.value for node in own_nodes(function) if isinstance(node, ast.Return) and node.value]
+        return [text for value in values for text in self.texts(value, inner)]
+
+    def _inside(self, call: ast.Call, scope: Scope) -> tuple[Function, Scope] | None:
+        """The function that is called, with its parameters as the call has them."""
+        found = self._sources.function(scope.module, call)
+        if found is None:
+            return None
+        module, function = found
+        inner = scope.deeper(function)
+        if inner is None:
+            return None
+        bound = {
+            name: self._argument(call, function, name, scope) or self._default(function, name, module)
+            for name in parameters(function)
+            if name not in ("self", "cls")
+        }
+        return function, Scope(module, (function,), bound, inner.path)
+
+    def _default(self, function: Function, name: str, module: Module) -> Texts:
+        default = _default(function, name)
+        return self.texts(default, Scope(module)) if default else _UNKNOWN
+
+    def _attribute(self, node: ast.Attribute, scope: Scope) -> Iterable[str]:
+        """A property of the package that is the only one of its name."""
+        known = self._sources.definitions.get(node.attr, [])
+        if len(known) != 1 or not _is_property(known[0][1]) or not _returns(known[0][1], "str"):
+            return _UNKNOWN
+        module, function = known[0]
+        inner = scope.deeper(function)
+        if inner is None:
+            return _UNKNOWN
+        there = Scope(module, (function,), {}, inner.path)
+        values = [each.value for each in own_nodes(function) if isinstance(each, ast.Return) and each.value]
+        return [text for value in values for text in self.texts(value, there)]
+
+    # Several
+
+    def _chosen(self, node: ast.expr, scope: Scope) -> Texts:
+        """What `table[key]` can be, where the table is a literal."""
+        literal, there = self._literal(node, scope)
+        if isinstance(literal, ast.Dict):
+            return tuple(text for value in literal.values for text in self.texts(value, there))
+        return _UNKNOWN
+
+    def _elements(self, node: ast.expr, scope: Scope) -> Iterable[str]:
+        match node:
+            case ast.Tuple(elts) | ast.List(elts) | ast.Set(elts):
+                return [text for each in elts for text in self._element(each, scope)]
+            case ast.Dict(keys):
+                return [text for key in keys if key for text in self.texts(key, scope)]
+            case ast.ListComp(elt) | ast.GeneratorExp(elt) | ast.SetComp(elt):
+                return self._comprehended(node, elt, scope)
+            case ast.BinOp(left, ast.Add(), right):
+                return (*self.elements(left, scope), *self.elements(right, scope))
+            case ast.IfExp(_, body, orelse):
+                return (*self.elements(body, scope), *self.elements(orelse, scope))
+            case ast.BoolOp(_, values):
+                return [text for each in values for text in self.elements(each, scope)]
+            case ast.Name(name):
+                return self._gathered(name, scope)
+            case ast.Call():
+                return self._yielded(node, scope)
+            case _:
+                return ()
+
+    def _element(self, node: ast.expr, scope: Scope) -> Iterable[str]:
+        if isinstance(node, ast.Starred):
+            return self.elements(node.value, scope)
+        return self.texts(node, scope)
+
+    def _comprehended(
+        self, node: ast.ListComp | ast.GeneratorExp | ast.SetComp, element: ast.expr, scope: Scope
+    ) -> Iterable[str]:
+        bound = dict(scope.bound)
+        for each in node.generators:
+            for name in (part.id for part in ast.walk(each.target) if isinstance(part, ast.Name)):
+                bound[name] = tuple(self._iterated(each.target, each.iter, name, scope))
+        return self.texts(element, Scope(scope.module, scope.functions, bound, scope.path))
+
+    def _gathered(self, name: str, scope: Scope) -> Iterable[str]:
+        """What a local list holds: its literals, and what is appended."""
+        for function in scope.functions:
+            inner = scope.deeper((function, name, "elements"))
+            if inner is None:
+                return ()
+            if function.args.vararg and function.args.vararg.arg == name:
+                return self._passed(name, function, inner)
+            found = [text for node in own_nodes(function) for text in self._put(node, name, inner)]
+            if found:
+                return found
+            if name in parameters(function):
+                return self._passed_elements(name, function, inner)
+        literal = self.constant(name, scope)
+        return self.elements(*literal) if literal else ()
+
+    def _put(self, node: ast.AST, name: str, scope: Scope) -> Iterable[str]:
+        match node:
+            case ast.Assign([ast.Name(target)], value) | ast.AugAssign(ast.Name(target), _, value):
+                return self.elements(value, scope) if target == name else ()
+            case ast.AnnAssign(ast.Name(target), _, value) | ast.NamedExpr(ast.Name(target), value) if value:
+                return self.elements(value, scope) if target == name else ()
+            case ast.Call(ast.Attribute(ast.Name(target), "append"), [value]) if target == name:
+                return self.texts(value, scope)
+            case ast.Call(ast.Attribute(ast.Name(target), "insert"), [_, value]) if target == name:
+                return self.texts(value, scope)
+            case ast.Call(ast.Attribute(ast.Name(target), "extend"), [value]) if target == name:
+                return self.elements(value, scope)
+            case _:
+                return ()
+
+    def _passed_elements(self, name: str, function: Function, scope: Scope) -> Iterable[str]:
+        for place in self._sources.callers(function):
+            there = Scope(place.module, place.module.within.get(place.node, ()), {}, scope.path)
+            names = [each for each in parameters(function) if each not in ("self", "cls")]
+            at = names.index(name) if name in names else len(place.node.args)
+            given = [each.value for each in place.node.keywords if each.arg == name]
+            given += place.node.args[at : at + 1]
+            for each in given:
+                yield from self.elements(each, there)
+
+    def _yielded(self, call: ast.Call, scope: Scope) -> Iterable[str]:
+        name = called_name(call)
+        if name in ("sorted", "list", "tuple", "reversed", "set", "filter", "enumerate") and call.args:
+            return self.elements(call.args[-1], scope)
+        found = self._inside(call, scope)
+        if found is None:
+            return ()
+        function, inner = found
+        texts: list[str] = []
+        for node in own_nodes(function):
+            match node:
+                case ast.Return(value) | ast.YieldFrom(value) if value is not None:
+                    texts += self.elements(value, inner)
+                case ast.Yield(value) if value is not None:
+                    texts += self.texts(value, inner)
+                case _:
+                    pass
+        return texts
+
+
+def wordy(text: str) -> bool:
+    """Whether there are words in it beside the values."""
+    return sum(character.isalpha() for character in text.replace(HOLE, "")) > 1
+
+
+def parameters(function: Function) -> list[str]:
+    """The names of a function's parameters, in order; the one for further arguments after the plain ones."""
+    given = function.args
+    rest = [given.vararg] if given.vararg else []
+    return [each.arg for each in (*given.posonlyargs, *given.args, *rest, *given.kwonlyargs)]
+
+
+def _default(function: Function, name: str) -> ast.expr | None:
+    plain = [*function.args.posonlyargs, *function.args.args]
+    pairs = [*zip(reversed(plain), reversed(function.args.defaults), strict=False)]
+    pairs += [
+        (each, value)
+        for each, value in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
+        if value is not None
+    ]
+    return next((value for each, value in pairs if each.arg == name), None)
+
+
+def _returns(function: Function, kind: str) -> bool:
+    said = ast.unparse(function.returns) if function.returns else ""
+    return said.removesuffix(" | None") == kind
+
+
+def _is_property(function: Function) -> bool:
+    return any(last_name(each) == "property" for each in function.decorator_list)
+
+
+def _holds(target: ast.expr, name: str) -> bool:
+    return any(isinstance(node, ast.Name) and node.id == name for node in ast.walk(target))
+
+
+def _trimmed(text: str, name: str, call: ast.Call) -> str:
+    arguments = [each.value for each in call.args if isinstance(each, ast.Constant)]
+    return str(getattr(text, name)(*arguments)) if len(arguments) == len(call.args) else text
