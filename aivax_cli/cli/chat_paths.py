@@ -24,6 +24,8 @@ _SEPARATOR: Final = re.compile(r"(?:^|[ \t\n])--(?:[ \t\n]+|$)")
 _ABSOLUTE: Final = re.compile(r"/|~/|file://|[A-Za-z]:[\\/]" if _WINDOWS else r"/|~/|file://")
 _SENTENCE_MARKS: Final = ".,;:!?)"
 
+_MOST_SPACES: Final = 12
+"""In a file's name that is written without quotes."""
 MOST_LINES: Final = 20
 """A longer message is something that was copied: the paths in it are not meant to be sent as images."""
 
@@ -43,15 +45,21 @@ def path_named(place: str, directory: Path) -> Path:
 
 
 def written_places(argument: str, directory: Path) -> list[str]:
-    """The places that an argument names: as it is where that is a file, else its words.
+    """The places that an argument names: the files that are there, whose spaces need no quotes, else words.
 
     `my notes.pdf` is one when there is such a file, `'a b.pdf' c\\ d.pdf ~/e.pdf` are three.
     """
-    if not argument:
-        return []
-    if _exists(path_named(argument, directory)):
-        return [argument]
-    return [word.path for word in _words(argument)]
+    words, places = list(_words(argument)), []
+    while words:
+        start, place, count = words[0].start, words[0].path, 1
+        for longest in range(min(len(words), _MOST_SPACES + 1), 0, -1):
+            written = argument[start : words[longest - 1].end]
+            if _exists(written, directory):
+                place, count = written, longest
+                break
+        places.append(place)
+        words = words[count:]
+    return places
 
 
 def split_question(argument: str) -> tuple[str, str | None]:
@@ -151,8 +159,8 @@ def _at_home(place: str) -> str:
     return os.path.expanduser(place)  # noqa: PTH111
 
 
-def _exists(path: Path) -> bool:
+def _exists(place: str, directory: Path) -> bool:
     try:
-        return path.exists()
+        return path_named(place, directory).exists()
     except (OSError, ValueError):
         return False

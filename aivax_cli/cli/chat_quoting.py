@@ -34,6 +34,6 @@ def last_answer(chat: Chat) -> str:
     if not answer:
         raise UsageError(
             f"there is no answer yet that {LAST_ANSWER} could stand for",
-            fix=f"{LAST_ANSWER}{LAST_ANSWER} is {LAST_ANSWER} as it is",
+            fix=f"ask something first, or write {LAST_ANSWER}{LAST_ANSWER} for {LAST_ANSWER} itself",
         )
     return answer
