@@ -32,6 +32,7 @@ from aivax_cli.gateway.settable import (
 from aivax_cli.gateway.yamltree import Tree
 
 _UNQUOTED_MODEL = re.compile(r"(?<=[\[,\s:])@[^\s,\]}]+")
+_WHOLE = ("seed", "max_completion_tokens", "max_tokens")
 _NO_FIELD = "see `aivax schema gateway`"
 
 
@@ -80,6 +81,8 @@ def request_fields(body: Mapping[str, object]) -> dict[str, object]:
         value = body.get(name)
         if value is None or name in ("model", "tools"):
             continue
+        if name in _WHOLE and isinstance(value, float) and value.is_integer():
+            value = int(value)  # JSON knows one kind of number
         fields[field] = _schema_of(value) if name == "response_format" else value
     return fields
 

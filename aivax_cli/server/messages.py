@@ -40,7 +40,7 @@ def chat_body(body: Mapping[str, Any]) -> dict[str, Any]:
     metadata = body.get("metadata")
     if isinstance(metadata, Mapping):
         chat["metadata"] = {key: value for key, value in metadata.items() if value is not None}
-    if body.get("tools"):
+    if body.get("tools") is not None:
         chat["tools"] = _tools(body["tools"])
     choice = body.get("tool_choice")
     if isinstance(choice, Mapping):

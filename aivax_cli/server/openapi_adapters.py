@@ -7,6 +7,7 @@ from typing import Any
 from aivax_cli.server.openapi import ASKING, READING, json_content, operation, streamed
 from aivax_cli.server.openapi_schemas import (
     FREE,
+    FUNCTION_NAME,
     SAID,
     TEXT,
     WHOLE,
@@ -62,7 +63,7 @@ def _response_request() -> Schema:
         top_p=nullable("number", minimum=0, maximum=1),
         max_output_tokens=nullable("integer", minimum=1),
         metadata=nullable("object"),
-        tools=nullable("array"),
+        tools=nullable("array", items=_response_tool()),
         tool_choice={},
         parallel_tool_calls=nullable("boolean"),
         reasoning=nullable("object"),
@@ -88,6 +89,10 @@ def _response_item() -> Schema:
             ),
         ]
     }
+
+
+def _response_tool() -> Schema:
+    return obj(("type", "name"), type={"const": "function"}, name=FUNCTION_NAME, parameters=FREE)
 
 
 def _response() -> Schema:
@@ -131,7 +136,7 @@ def _message_request() -> Schema:
         temperature=nullable("number", minimum=0, maximum=2),
         top_p=nullable("number", minimum=0, maximum=1),
         metadata=nullable("object"),
-        tools=nullable("array"),
+        tools=nullable("array", items=_message_tool()),
         tool_choice=nullable("object"),
     )
 
@@ -152,6 +157,10 @@ def _message_block() -> Schema:
 
 def _text_block() -> Schema:
     return obj(("type", "text"), type={"const": "text"}, text=TEXT)
+
+
+def _message_tool() -> Schema:
+    return obj(("name", "input_schema"), name=FUNCTION_NAME, description=TEXT, input_schema=FREE)
 
 
 def _message() -> Schema:

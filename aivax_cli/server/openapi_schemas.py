@@ -11,7 +11,7 @@ SAID: Final[Schema] = {"type": "string", "pattern": r"\S"}
 """A text that is more than blanks."""
 WHOLE: Final[Schema] = {"type": "integer"}
 FREE: Final[Schema] = {"type": "object", "additionalProperties": True}
-_FUNCTION_NAME: Final = "^[A-Za-z_][A-Za-z0-9_-]{0,63}$"
+FUNCTION_NAME: Final[Schema] = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_-]{0,63}$"}
 
 
 def obj(required: tuple[str, ...] = (), **properties: Any) -> Schema:
@@ -151,7 +151,7 @@ def _image_part() -> Schema:
 def _tool() -> Schema:
     function = obj(
         ("name",),
-        name={**TEXT, "pattern": _FUNCTION_NAME},
+        name=FUNCTION_NAME,
         description=nullable("string"),
         parameters=FREE,
     )

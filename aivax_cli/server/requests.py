@@ -89,6 +89,8 @@ def chat_request(body: Mapping[str, Any]) -> ChatRequest:
         raise RequestError("n must be 1: a gateway gives one answer", param="n")
     if not isinstance(body.get("stream", False), bool | None):
         raise RequestError("stream must be true or false", param="stream")
+    if body.get("dialect") not in (None, "openai", "hosted"):
+        raise RequestError("dialect must be openai or hosted", param="dialect")
     options = body.get("stream_options")
     include_usage = isinstance(options, Mapping) and options.get("include_usage") is True
     return ChatRequest(
@@ -117,9 +119,10 @@ def conversation_of(body: Mapping[str, Any]) -> Conversation:
 
 
 def _message(item: object, place: str) -> Message:
-    if not isinstance(item, Mapping) or item.get("role") not in _ROLES:
+    said = item.get("role") if isinstance(item, Mapping) else None
+    if not isinstance(item, Mapping) or not isinstance(said, str) or said not in _ROLES:
         raise RequestError(f"{place}.role must be one of {', '.join(_ROLES)}")
-    role: Any = _ROLES[str(item["role"])]
+    role: Any = _ROLES[said]
     content = item.get("content")
     images: tuple[Image, ...] = ()
     if isinstance(content, Sequence) and not isinstance(content, str):

@@ -44,7 +44,7 @@ def chat_body(body: Mapping[str, Any]) -> dict[str, Any]:
             chat["verbosity"] = text["verbosity"]
         if text.get("format") is not None:
             chat["response_format"] = _format(text["format"])
-    if body.get("tools"):
+    if body.get("tools") is not None:
         chat["tools"] = _tools(body["tools"])
     if body.get("tool_choice") is not None:
         chat["tool_choice"] = _choice(body["tool_choice"])
