@@ -93,16 +93,16 @@ class TerminalSession:
         while len(re.findall(pattern, self.text)) < count:
             if time.monotonic() - started > timeout_s:
                 raise AssertionError(f"no {pattern!r} (×{count}) within {timeout_s} s on:\n{self.text}")
-            self._read(0.05)
+            self.read(0.05)
         return time.monotonic() - started
 
     def wait_for_prompt(self) -> float:
         """Reads until a prompt waits for input at the bottom."""
         started = time.monotonic()
-        while not (self._at_prompt() and self._quiet()):
-            if time.monotonic() - started > 20:
+        while not (self.at_prompt() and self._quiet()):
+            if time.monotonic() - started > 20 or not self.child.isalive():
                 raise AssertionError(f"no prompt on:\n{self.text}")
-            self._read(0.02)
+            self.read(0.02)
         return time.monotonic() - started
 
     def enter(self, text: str) -> TerminalSession:
@@ -112,10 +112,10 @@ class TerminalSession:
         marks = self.text.count("›")
         self.type(ENTER)
         started = time.monotonic()
-        while self.text.count("›") <= marks or not self._at_prompt():
+        while self.text.count("›") <= marks or not self.at_prompt():
             if time.monotonic() - started > 20:
                 raise AssertionError(f"no prompt after {text!r} on:\n{self.text}")
-            self._read(0.05)
+            self.read(0.05)
         return self
 
     def resize(self, columns: int, rows: int) -> None:
@@ -128,19 +128,21 @@ class TerminalSession:
         while self.child.isalive():
             if time.monotonic() - started > 20:
                 raise AssertionError(f"still running:\n{self.text}")
-            self._read(0.05)
-        self._read(0.05)
+            self.read(0.05)
+        self.read(0.05)
         self.child.close()
         return int(self.child.exitstatus if self.child.exitstatus is not None else -1)
 
-    def _at_prompt(self) -> bool:
+    def at_prompt(self) -> bool:
+        """Whether the cursor stands on a line that begins as a prompt does."""
         line = self.screen.display[self.screen.cursor.y]
         return re.match(r"(\d+% )?›", line) is not None and not self.screen.cursor.hidden
 
     def _quiet(self) -> bool:
-        return not self._read(0.1)
+        return not self.read(0.1)
 
-    def _read(self, timeout_s: float) -> bool:
+    def read(self, timeout_s: float) -> bool:
+        """Takes in what the program has written; waits that long for something. Whether there was any."""
         try:
             data = self.child.read_nonblocking(65536, timeout_s)
         except pexpect.TIMEOUT:

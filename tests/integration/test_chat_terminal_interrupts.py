@@ -1,0 +1,158 @@
+"""Ctrl-C at every stage of a turn: the prompt is back at once, what came until then is kept and charged."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support.command_line import Done
+from support.embedding_server import embeddings
+from support.in_process import aivax_here
+from support.knowledge import write_files
+from support.terminal_session import CTRL_C, CTRL_D, ENTER, TerminalSession
+from support.tool_talk import http_tool, says_and_calls
+from support.upstream import Answer, Script, Upstream, chunk, says, silence, sse
+from support.workspaces import write_gateway
+
+SLOW_MACHINE_S = 1.0
+"""The prompt is to be back after 0.2 s; a machine that does much else may take this long."""
+
+
+def stalling(*words: str) -> Answer:
+    """Says the words, then nothing more, and does not end."""
+    return sse([chunk(f"{word} ") for word in words], end=None, ending="stall")
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[Upstream]:
+    with Upstream(silence()) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def embedder() -> Iterator[Upstream]:
+    with Upstream(embeddings()) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[Upstream]:
+    with Upstream(silence()) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def root(
+    tmp_path_factory: pytest.TempPathFactory, model: Upstream, embedder: Upstream, endpoint: Upstream
+) -> Path:
+    """Gateways that rewrite, search through an endpoint, and call a tool; every model has a price."""
+    root = tmp_path_factory.mktemp("stages")
+    embedding = f"{{base_url: {embedder.url}, name: small-embed}}"
+    files = {f"docs/{n}.md": f"Item{n} lies in the box of word{n}." for n in range(20)}
+    write_files(root, {**files, "collections/kb.yaml": f"embedder:\n  model: {embedding}\n  price: 0.02\n"})
+    answers = f"{{base_url: {model.url}, name: big}}"
+    prices = "pricing: {input: 0.25, output: 2.0}\n"
+    knowledge = "knowledge: {collections: [kb], strategy: UserRewrite, min_score: 0}\n"
+    write_gateway(root, "search", answers, more=prices + knowledge)
+    tools = f"tools:\n{http_tool('fetch_file', endpoint.url)}"
+    write_gateway(root, "tools", answers, number=2, more=prices + tools)
+    made = run(root, "ingest", "docs", "-c", "kb")
+    assert made.code == 0, made.err
+    return root
+
+
+def run(root: Path, *arguments: str) -> Done:
+    return aivax_here(*arguments, cwd=root)
+
+
+@pytest.fixture(scope="module")
+def chats(root: Path) -> Iterator[dict[str, TerminalSession]]:
+    """One chat for each gateway, for all tests of this module."""
+    sessions = {name: TerminalSession("chat", name, cwd=root) for name in ("search", "tools")}
+    for session in sessions.values():
+        session.wait_for_prompt()
+    yield sessions
+    for session in sessions.values():
+        session.child.close(force=True)
+
+
+STAGES: dict[str, tuple[str, list[Script], Script, str, str]] = {
+    "rewriting": ("search", [silence()], embeddings(), "thinking…", ""),
+    "retrieving": ("search", [says("item7 box")], silence(), "searching…", ""),
+    "waiting": ("search", [says("item7 box"), silence()], embeddings(), "waiting for the model…", ""),
+    "streaming": (
+        "search",
+        [says("item7 box"), stalling("Half", "an", "answer")],
+        embeddings(),
+        "Half an answer",
+        "Half an answer",
+    ),
+    "in a tool": (
+        "tools",
+        [says_and_calls("I look it up.", "fetch_file", {"path": "x"})],
+        embeddings(),
+        "calling fetch_file…",
+        "I look it up.",
+    ),
+}
+"""The gateway; what the models answer in turn; what the embedder answers; what shows that the stage is
+reached; what the model has said by then."""
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_ctrl_c_brings_the_prompt_back_and_keeps_the_turn_with_its_cost(
+    chats: dict[str, TerminalSession],
+    model: Upstream,
+    embedder: Upstream,
+    root: Path,
+    stage: str,
+    record_property: Callable[[str, object], None],
+) -> None:
+    gateway, answers, vectors, shown, said = STAGES[stage]
+    chat, question = chats[gateway], f"The question while {stage}"
+    model.answers(*answers)
+    embedder.answers(vectors)
+    before = chat.text.count(shown)
+    chat.type(f"{question}{ENTER}")
+    chat.wait_for(re.escape(shown), count=before + 1)
+    stops = chat.text.count("interrupted · ")
+    waited_s = back_at_prompt_s(chat, stops + 1)
+    record_property("back_at_prompt_ms", round(waited_s * 1000))
+    assert waited_s < SLOW_MACHINE_S
+
+    chat.wait_for_prompt()
+    closing = [line for line in chat.lines if line.startswith("interrupted · ")][-1]
+    assert re.search(r"· ~?\$0\.0", closing)
+    chat.enter("/cost")
+    table = chat.text[chat.text.rindex("/cost") :]
+    assert re.search(r"^total +~?\$0\.0", table, re.MULTILINE)
+    kept = run(root, "log", "show", newest(root)).out
+    assert question in kept
+    assert said in kept
+
+
+def back_at_prompt_s(chat: TerminalSession, stops: int) -> float:
+    """Presses Ctrl-C; the seconds until the turn is closed and a prompt stands on the last line."""
+    started = time.monotonic()
+    chat.type(CTRL_C)
+    while not (chat.text.count("interrupted · ") >= stops and chat.at_prompt()):
+        assert time.monotonic() - started < 20, chat.text
+        chat.read(0.005)
+    return time.monotonic() - started
+
+
+def newest(root: Path) -> str:
+    return str(run(root, "log", "--json").json["conversations"][0]["id"])
+
+
+def test_an_interrupted_turn_can_be_gone_on_with_and_the_chat_left(
+    chats: dict[str, TerminalSession], model: Upstream, embedder: Upstream
+) -> None:
+    embedder.answers(embeddings())
+    model.answers(says("item7 box"), says("and its end."))
+    chat = chats["search"].enter("/continue")
+    assert "and its end." in chat.text
+    assert chat.type(CTRL_D).wait_for_end() == 0
