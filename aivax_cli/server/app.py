@@ -28,12 +28,18 @@ if TYPE_CHECKING:
 COMPLETIONS = ("/v1/chat/completions", "/api/v1/chat/completions", "/api/v1/chat-completions")
 
 
+def chat_routes() -> list[BaseRoute]:
+    """What nearly every request is for. Routes are tried one after the other, so these come first."""
+    from starlette.routing import Route
+
+    return [Route(path, chat_completions, methods=["POST"]) for path in COMPLETIONS]
+
+
 def routes() -> list[BaseRoute]:
-    """Every route of the server."""
+    """The other routes of the server."""
     from starlette.routing import Route
 
     return [
-        *(Route(path, chat_completions, methods=["POST"]) for path in COMPLETIONS),
         Route("/v1/models", list_models),
         Route("/api/v1/models", list_models),
         Route("/v1/models/{name:path}", one_model),
@@ -76,7 +82,7 @@ def application(
         Exception: failed,
     }
     app = Starlette(
-        routes=[*more_routes, *routes()],
+        routes=[*chat_routes(), *more_routes, *routes()],
         lifespan=lifespan,
         exception_handlers=handlers,
         middleware=middleware,

@@ -16,21 +16,20 @@ from aivax_cli.server.asking import Asking, KeptAnswer
 from aivax_cli.server.completions import Chunks
 from aivax_cli.server.faults import RequestError, error_body
 from aivax_cli.server.requests import ChatRequest, body_of, chat_request, read_body
-from aivax_cli.server.streaming import EventStream
+from aivax_cli.server.streaming import EventStream, Send
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-    from starlette.responses import Response
 
 ROUTED = "x-model-routed-complexity"
 
 
-async def chat_completions(request: Request) -> Response | EventStream:
+async def chat_completions(request: Request) -> _Json | EventStream:
     """A chat completion, whole or streamed."""
     return await answer_chat(request, chat_request(read_body(await body_of(request))))
 
 
-async def answer_chat(request: Request, asked: ChatRequest) -> Response | EventStream:
+async def answer_chat(request: Request, asked: ChatRequest) -> _Json | EventStream:
     """The response to a chat completion that is asked for."""
     asking = Asking.begin(request, asked)
     kept = await KeptAnswer.of(request, asked)
@@ -41,7 +40,7 @@ async def answer_chat(request: Request, asked: ChatRequest) -> Response | EventS
         pieces = _replayed(chunks, kept.answer) if kept.answer else _streamed(asking, chunks, kept, headers)
         return EventStream(request, pieces, lambda error: completions.event(error_body(error)), headers)
     if kept.answer:
-        return _json(kept.answer, {})
+        return _Json(kept.answer, {})
     try:
         result = await asking.result()
         answer = completions.completion(result, identity, created)
@@ -49,7 +48,7 @@ async def answer_chat(request: Request, asked: ChatRequest) -> Response | EventS
     except BaseException:
         kept.release()
         raise
-    return _json(answer, {ROUTED: result.routed} if result.routed else {})
+    return _Json(answer, {ROUTED: result.routed} if result.routed else {})
 
 
 async def _streamed(
@@ -94,7 +93,20 @@ async def _replayed(chunks: Chunks, answer: dict[str, Any]) -> AsyncGenerator[by
         yield piece
 
 
-def _json(value: dict[str, Any], headers: dict[str, str]) -> Response:
-    from starlette.responses import Response
+class _Json:
+    """An answer in JSON: an ASGI application."""
 
-    return Response(completions.encoded(value), media_type="application/json", headers=headers)
+    def __init__(self, value: dict[str, Any], headers: dict[str, str]) -> None:
+        self._body = completions.encoded(value)
+        self._headers = headers
+
+    async def __call__(self, scope: Any, receive: Any, send: Send) -> None:
+        """See ASGI."""
+        del scope, receive
+        headers = [
+            (b"content-length", b"%d" % len(self._body)),
+            (b"content-type", b"application/json"),
+            *((name.encode(), value.encode()) for name, value in self._headers.items()),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": self._body})

@@ -6,7 +6,7 @@ The shape is OpenAI's, with the hosted service's `generation_context`, and `cita
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,11 @@ from aivax_cli.core.types import Charge, Passage, Purpose, TokenUsage, ToolCall
 from aivax_cli.server.faults import RequestError
 
 _ANSWERS = (Purpose.ANSWER, Purpose.STRUCTURED)
+_IN, _CACHED, _OUT = (
+    tuple(f"{purpose}{suffix}" for purpose in _ANSWERS) for suffix in (".in", ".in.cached", ".out")
+)
 _TEXT = "\0"
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 def finish_reason(result: TurnResult) -> str:
@@ -136,7 +140,7 @@ def call_object(call: ToolCall) -> dict[str, object]:
 
 def usage_object(charges: Sequence[Charge]) -> dict[str, object]:
     """Tokens of the answering calls. `prompt_tokens` is uncached input alone, as in the hosted service."""
-    usage = TokenUsage(_sum(charges, ".in"), _sum(charges, ".in.cached"), _sum(charges, ".out"))
+    usage = TokenUsage(_sum(charges, _IN), _sum(charges, _CACHED), _sum(charges, _OUT))
     return {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,
@@ -193,7 +197,7 @@ def event(value: Mapping[str, object]) -> bytes:
 
 def encoded(value: object) -> bytes:
     """JSON in UTF-8; half surrogate pairs, which no UTF-8 can hold, become `?`."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    return _ENCODER.encode(value).encode("utf-8", "replace")
 
 
 def _account(result: TurnResult) -> dict[str, object]:
@@ -205,6 +209,5 @@ def _account(result: TurnResult) -> dict[str, object]:
     }
 
 
-def _sum(charges: Sequence[Charge], suffix: str) -> int:
-    wanted = {f"{purpose}{suffix}" for purpose in _ANSWERS}
-    return sum(charge.quantity for charge in charges if charge.sku in wanted)
+def _sum(charges: Sequence[Charge], skus: Collection[str]) -> int:
+    return sum(charge.quantity for charge in charges if charge.sku in skus)

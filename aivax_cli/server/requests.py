@@ -50,14 +50,21 @@ class ChatRequest:
 
 async def body_of(request: Request) -> bytes:
     """The request's body. Raises RequestError when it is longer than `MOST_BYTES`, or does not come."""
+    from starlette.requests import ClientDisconnect
+
     said = request.headers.get("content-length", "")
     if said.isascii() and said.isdigit() and int(said[:20]) > MOST_BYTES:
         raise _too_long()
     data = bytearray()
     try:
         async with asyncio.timeout(LONGEST_WAIT_S):
-            async for piece in request.stream():
-                data += piece
+            more = True
+            while more:
+                message = await request.receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                data += message.get("body", b"")
+                more = message.get("more_body", False)
                 if len(data) > MOST_BYTES:
                     raise _too_long()
     except TimeoutError as error:

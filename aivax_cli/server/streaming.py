@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import types
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, MutableMapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, MutableMapping
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
 from aivax_cli.core.errors import AivaxError
 from aivax_cli.server.faults import RequestError, log_failure
@@ -20,7 +21,7 @@ _HEADERS = {
     "cache-control": "no-cache",
     "x-accel-buffering": "no",
 }
-Value = TypeVar("Value")
+_UNWATCHED_S = 0.1
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
@@ -28,37 +29,57 @@ class ClientGoneError(AivaxError):
     """Nobody waits for the answer any more."""
 
 
-@asynccontextmanager
-async def ended_when_gone(request: Request) -> AsyncIterator[None]:
+def ended_when_gone(request: Request) -> AbstractAsyncContextManager[None]:
     """The block is cancelled as soon as the client closes its connection. Raises ClientGoneError then, and
     RequestError (503) when it is the server that ends the request, because it is to end itself.
 
     The request's body has been read before.
     """
-    working = asyncio.current_task()
-    gone = False
+    return _Watch(request)
 
-    async def watch() -> None:
-        nonlocal gone
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-        gone = True
-        if working is not None:
-            working.cancel()
 
-    watching = asyncio.create_task(watch())
-    try:
-        yield
-        if gone:  # it went in the very moment of the end, and the cancellation is still to come
-            await asyncio.sleep(0)
-    except asyncio.CancelledError:
-        if working is not None:
-            working.uncancel()
-        if gone:
+class _Watch:
+    """Looks after a client from `_UNWATCHED_S` on: making a task for it would slow down short answers."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._gone = False
+        self._watching: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> None:
+        self._working = asyncio.current_task()
+        self._begin = asyncio.get_running_loop().call_later(_UNWATCHED_S, self._watch)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        del kind, traceback
+        self._begin.cancel()
+        if self._watching is not None:
+            self._watching.cancel()
+        cancelled = isinstance(error, asyncio.CancelledError)
+        if (
+            self._gone and not cancelled
+        ):  # it went in the very moment of the end, and the cancellation is to come
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)
+        if not self._gone and not cancelled:
+            return
+        if self._working is not None:
+            self._working.uncancel()
+        if self._gone:
             raise ClientGoneError("the client has gone") from None
         raise RequestError("the server is shutting down", 503, retry_after_s=1) from None
-    finally:
-        watching.cancel()
+
+    def _watch(self) -> None:
+        self._watching = asyncio.ensure_future(self._waited())
+
+    async def _waited(self) -> None:
+        while (await self._request.receive())["type"] != "http.disconnect":
+            pass
+        self._gone = True
+        if self._working is not None:
+            self._working.cancel()
 
 
 class EventStream:
@@ -89,7 +110,7 @@ class EventStream:
         del scope, receive
         try:
             async with ended_when_gone(self._request), aclosing(self._pieces):
-                await self._relay(partial(self._flush, send))
+                await _before_waiting(self._collect(), partial(self._flush, send))
         except ClientGoneError:
             if not self._begun:
                 raise
@@ -102,12 +123,8 @@ class EventStream:
         await self._flush(send)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _relay(self, flush: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            try:
-                piece = await _before_waiting(anext(self._pieces), flush)
-            except StopAsyncIteration:
-                return
+    async def _collect(self) -> None:
+        async for piece in self._pieces:
             self._outbox += piece
 
     async def _flush(self, send: Send) -> None:
@@ -122,21 +139,22 @@ class EventStream:
 
 
 @types.coroutine
-def _before_waiting(work: Awaitable[Value], do: Callable[[], Awaitable[None]]) -> Generator[Any, None, Value]:
-    """The value of `work`; `do` is carried out whenever the work comes to wait for something.
+def _before_waiting(
+    work: Coroutine[Any, Any, None], do: Callable[[], Awaitable[None]]
+) -> Generator[Any, None, None]:
+    """Does the work; `do` is carried out whenever it comes to wait for something.
 
     This is `await work` written out: the work is resumed by hand, so that it can be seen to pause.
     """
-    steps = work.__await__()
-    resume: Callable[[], Any] = partial(steps.send, None)
+    thrown: BaseException | None = None
     while True:
         try:
-            waited_for = resume()
-        except StopIteration as done:
-            return done.value  # type: ignore[no-any-return]
+            waited_for = work.send(None) if thrown is None else work.throw(thrown)
+        except StopIteration:
+            return
+        thrown = None
         try:
             yield from do().__await__()
             yield waited_for
-            resume = partial(steps.send, None)
         except BaseException as error:  # noqa: BLE001 - the work is told, whatever it is
-            resume = partial(steps.throw, error)
+            thrown = error
