@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from aivax_cli.core.types import Charge, Conversation, Retrieval
     from aivax_cli.gateway.definition import Gateway
     from aivax_cli.gateway.workspace import LoadedGateway, Workspace
+    from aivax_cli.model.keys import Keys
     from aivax_cli.model.remote_text import RemoteTexts
     from aivax_cli.model.sending import Sender
     from aivax_cli.retrieval.search import KnowledgeBase
@@ -46,6 +47,7 @@ class OpenWorkspace:
     pool: ModelPool
     base: KnowledgeBase
     environ: Mapping[str, str]
+    keys: Keys
     remote: RemoteTexts
     tools: ToolBoxes
     day: Day
@@ -180,7 +182,7 @@ class GatewayRuntime:
             meter,
             self.shared.counter,
             self._retriever(),
-            HttpRerankEndpoint(self.shared.environ),
+            HttpRerankEndpoint(self.shared.environ, keys=self.shared.keys),
             pool=self.shared.pool,
             tools=self.shared.tools.of(self.gateway.definition),
         )
@@ -210,13 +212,15 @@ async def open_workspace(
     does.
     """
     from aivax_cli.model.client import HttpChatModel
+    from aivax_cli.model.keys import Keys
     from aivax_cli.model.tokens import TiktokenCounter
     from aivax_cli.usage.price_book import GenaiPriceBook
 
     store = asset_store(environ, on_progress=on_download)
     async with AsyncExitStack() as stack:
         engine = stack.enter_context(local_engine(store, environ))
-        chat = await stack.enter_async_context(HttpChatModel(environ, local=engine, sender=sender))
+        keys = Keys(environ, workspace.root)
+        chat = await stack.enter_async_context(HttpChatModel(environ, local=engine, sender=sender, keys=keys))
         tracing = open_tracing(environ)
         if tracing is not None:
             stack.callback(tracing.close)
@@ -239,6 +243,7 @@ async def open_workspace(
             pool,
             base,
             environ,
+            keys,
             remote_texts(workspace, environ),
             tools,
             day,

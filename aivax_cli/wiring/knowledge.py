@@ -62,6 +62,7 @@ def _remote_embedder(
 ) -> Embedder:
     from aivax_cli.ingest.tokens import estimate_tokens
     from aivax_cli.model.embeddings import HttpEmbeddingEndpoint
+    from aivax_cli.model.keys import Keys
     from aivax_cli.model.posting import Patience
     from aivax_cli.retrieval.embedding.remote import EmbeddingModel, RemoteEmbedder
     from aivax_cli.usage.price_book import GenaiPriceBook
@@ -76,7 +77,10 @@ def _remote_embedder(
         given.passage_prefix,
     )
     patience = Patience(read_s=given.timeout_s)
-    endpoint = HttpEmbeddingEndpoint(target, environ, dimensions=given.dimensions, patience=patience)
+    keys = Keys(environ, workspace.root)
+    endpoint = HttpEmbeddingEndpoint(
+        target, environ, dimensions=given.dimensions, patience=patience, keys=keys
+    )
     return RemoteEmbedder(
         model,
         wrap(endpoint, target.name),
