@@ -35,6 +35,11 @@ class Patient:
     workspace: Workspace | None
     targets: tuple[ModelTarget, ...]
 
+    @property
+    def root(self) -> Path | None:
+        """The workspace's folder, where there is one."""
+        return self.workspace.root if self.workspace else None
+
 
 Check = Callable[[Patient], Iterable[Finding]]
 

@@ -113,7 +113,7 @@ def keys_check(patient: Patient) -> Iterator[Finding]:
     """Whether the keys are where they should be. What they are is never shown, and no command is run."""
     import shutil
 
-    from aivax_cli.model.keys import resolve_key
+    from aivax_cli.model.keys import program_of, resolve_key
 
     told = set()
     for target in patient.targets:
@@ -123,7 +123,8 @@ def keys_check(patient: Patient) -> Iterator[Finding]:
         told.add(source)
         if target.api_key_command:
             program = target.api_key_command[0]
-            if shutil.which(program, path=patient.environ.get("PATH")):
+            found = program_of(target.api_key_command, patient.root)
+            if shutil.which(found, path=patient.environ.get("PATH")):
                 yield ok(f"{target.label}: from the command '{program}', not run now")
             else:
                 yield error(f"{target.label}: no command '{program}'", "install it, or mend api_key_command")

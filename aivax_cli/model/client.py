@@ -46,10 +46,10 @@ class LocalModels(Protocol):
 class HttpChatModel:
     """Calls chat-completions endpoints over one pool of connections.
 
-    Implements `core.ports.ChatModel`. Models of the provider `local` are looked up in `local`. Keys are read
-    from `environ` when a call needs them. Close it (`aclose` or `async with`) in the loop that used it; used
-    in another loop it opens a new pool. `sender` makes the pools, with the settings of `httpx.AsyncClient`;
-    without it they are httpx's own.
+    Implements `core.ports.ChatModel`. Models of the provider `local` are looked up in `local`, and keys
+    in `keys`, by default those of `environ`, when a call needs them. Close it (`aclose` or `async with`) in
+    the loop that used it; used in another loop it opens a new pool. `sender` makes the pools, with the
+    settings of `httpx.AsyncClient`; without it they are httpx's own.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class HttpChatModel:
         retry: RetryPolicy | None = None,
         timeouts: Timeouts | None = None,
         sender: Callable[..., Sender] | None = None,
+        keys: Keys | None = None,
     ) -> None:
         self._environ = environ
         self._local = local
@@ -67,7 +68,7 @@ class HttpChatModel:
         self._retry = retry or RetryPolicy()
         self._timeouts = timeouts or Timeouts()
         self._dialects: dict[tuple[str, str], wire.Dialect] = {}
-        self._keys = Keys(environ)
+        self._keys = keys or Keys(environ)
         self._senders: dict[str, Sender] = {}
         self._pools: dict[tuple[bool, bool], Sender] = {}
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -35,9 +35,10 @@ class HttpEmbeddingEndpoint:
         *,
         dimensions: int | None = None,
         patience: Patience | None = None,
+        keys: Keys | None = None,
     ) -> None:
         self._target = target
-        self._keys = Keys(environ)
+        self._keys = keys or Keys(environ)
         self._dimensions = dimensions
         self._patience = patience or Patience()
         self._lock = Lock()

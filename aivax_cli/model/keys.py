@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Mapping
+from pathlib import Path
 from threading import Lock
 
 from aivax_cli.core.errors import KeyMissingError
@@ -13,16 +15,21 @@ _COMMAND_TIMEOUT_S = 10.0
 
 
 def resolve_key(
-    target: ModelTarget, environ: Mapping[str, str], *, command_timeout_s: float = _COMMAND_TIMEOUT_S
+    target: ModelTarget,
+    environ: Mapping[str, str],
+    folder: Path | None = None,
+    *,
+    command_timeout_s: float = _COMMAND_TIMEOUT_S,
 ) -> str | None:
     """The key for a model, or None when it needs none.
 
     `api_key_command` (a list of words, run without a shell; the first line of its output is the key) wins
-    over `api_key_env`. Raises KeyMissingError, which names the variable or the command and never a value.
+    over `api_key_env`. It runs in `folder`, by default the current one. Raises KeyMissingError, which names
+    the variable or the command and never a value.
     Blocks while a command runs.
     """
     if target.api_key_command:
-        return _usable(_from_command(target, command_timeout_s), f"api_key_command of {target.label}")
+        return _usable(_from_command(target, folder, command_timeout_s), f"api_key_command of {target.label}")
     if target.api_key_env is None:
         return None
     key = environ.get(target.api_key_env, "").strip()
@@ -35,10 +42,14 @@ def resolve_key(
 
 
 class Keys:
-    """Keys of models, from the environment or a command, which runs once. Safe to share between threads."""
+    """Keys of models, from the environment or a command, which runs once, in `folder`.
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    Safe to share between threads.
+    """
+
+    def __init__(self, environ: Mapping[str, str], folder: Path | None = None) -> None:
         self._environ = environ
+        self._folder = folder
         self._from_commands: dict[tuple[str, ...], str | None] = {}
         self._lock = Lock()
 
@@ -49,7 +60,7 @@ class Keys:
             return resolve_key(target, self._environ)
         with self._lock:
             if command not in self._from_commands:
-                self._from_commands[command] = resolve_key(target, self._environ)
+                self._from_commands[command] = resolve_key(target, self._environ, self._folder)
             return self._from_commands[command]
 
     def forget(self, target: ModelTarget) -> None:
@@ -66,13 +77,21 @@ def key_source(target: ModelTarget) -> str | None:
     return target.api_key_env
 
 
-def _from_command(target: ModelTarget, timeout_s: float) -> str:
+def program_of(command: tuple[str, ...], folder: Path | None) -> str:
+    """What a command runs: a path is relative to `folder`, a bare name is looked for on the PATH."""
+    program = command[0]
+    is_path = os.sep in program or (os.altsep is not None and os.altsep in program)
+    return str(folder / program) if is_path and folder is not None else program
+
+
+def _from_command(target: ModelTarget, folder: Path | None, timeout_s: float) -> str:
     command = target.api_key_command or ()
     name = f"api_key_command of {target.label} ('{command[0]}')"
     fix = "run the command in a terminal: its first output line must be the key"
     try:
         done = subprocess.run(
-            command,
+            (program_of(command, folder), *command[1:]),
+            cwd=folder,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=timeout_s,

@@ -20,8 +20,10 @@ from aivax_cli.model.posting import Patience, Post, client_options
 class HttpRerankEndpoint:
     """Calls `/rerank`. Implements `core.ports.RerankEndpoint`."""
 
-    def __init__(self, environ: Mapping[str, str], patience: Patience | None = None) -> None:
-        self._keys = Keys(environ)
+    def __init__(
+        self, environ: Mapping[str, str], patience: Patience | None = None, *, keys: Keys | None = None
+    ) -> None:
+        self._keys = keys or Keys(environ)
         self._patience = patience or Patience()
 
     async def scores(self, target: ModelTarget, question: str, texts: Sequence[str]) -> RerankScores:

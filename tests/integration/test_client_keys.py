@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from support.calling import QUICK, call, collect, target
+from support.in_process import aivax_here
 from support.upstream import Upstream, says, status
+from support.workspaces import write_gateway
 
 from aivax_cli.core.errors import KeyMissingError, ModelError
 from aivax_cli.model.client import HttpChatModel
@@ -67,6 +69,27 @@ def test_a_command_that_prints_nothing_is_an_error() -> None:
 def test_a_command_that_hangs_is_ended() -> None:
     message = refused("import time; print('hush', flush=True); time.sleep(30)", command_timeout_s=0.5)
     assert message.endswith("gave no key within 0.5 s")
+
+
+def test_a_command_runs_in_its_folder_whose_programs_and_files_it_may_name(tmp_path: Path) -> None:
+    program = tmp_path / "bin" / "tell"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\ncat "$1"\n')
+    program.chmod(0o755)
+    (tmp_path / "secret.txt").write_text("abc\n")
+    model = target("http://host/v1", api_key_command=("bin/tell", "secret.txt"))
+    assert resolve_key(model, {}, tmp_path) == "abc"
+
+
+def test_a_command_of_a_gateway_runs_in_the_workspace_wherever_the_user_stands(tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("abc\n")
+    (tmp_path / "docs").mkdir()
+    with Upstream(says("x")) as upstream:
+        model = f"{{base_url: {upstream.url}, name: m, api_key_command: [cat, secret.txt]}}"
+        write_gateway(tmp_path, "g", model)
+        done = aivax_here("complete", "g", "hi", cwd=tmp_path / "docs")
+        assert done.code == 0, done.err
+        assert upstream.requests[0].headers["authorization"] == "Bearer abc"
 
 
 def test_a_command_that_is_not_there_is_an_error() -> None:
