@@ -68,9 +68,9 @@ def _following(chat: Chat) -> Mapping[str, Follow]:
         "gateway": partial(_words, lambda: [file.stem for file in chat.workspace.gateway_files()]),
         "model": partial(_words, lambda: _known_models(chat)),
         "set": lambda typed: _settings(chat, typed),
-        "attach": lambda typed: [*_words(lambda: ["clear"], typed), *_files(chat.directory, typed)],
-        "file": lambda typed: _files_of_a_question(chat.directory, typed),
-        "save": lambda typed: _files(chat.directory, typed),
+        "attach": lambda typed: [*_words(lambda: ["clear"], typed), *files_beginning(chat.directory, typed)],
+        "file": lambda typed: files_of_a_question(chat.directory, typed),
+        "save": lambda typed: files_beginning(chat.directory, typed),
         "fork": partial(_words, lambda: [str(number + 1) for number in range(len(chat.turns))]),
         "sources": partial(_words, lambda: [str(p.rank) for p in chat.last.passages] if chat.last else ()),
         "copy": partial(_words, lambda: _code_blocks(chat)),
@@ -140,19 +140,19 @@ def _code_blocks(chat: Chat) -> list[str]:
     return ["code", *map(str, range(1, count + 1))] if count else []
 
 
-def _files_of_a_question(directory: Path, typed: str) -> Iterator[Offer]:
+def files_of_a_question(directory: Path, typed: str) -> Iterator[Offer]:
     """The files of `/file …`: its last word, as a word; nothing after `--`."""
     if " -- " in f" {typed}":
         return
     start, word = last_word(typed)
     if not word:
         yield Offer(LAST_ANSWER, start, about="the last answer")
-    for offer in _files(directory, word):
+    for offer in files_beginning(directory, word):
         # A tilde means the home where it is not escaped, which it never is.
         yield Offer(escaped(offer.text), start, offer.shown)
 
 
-def _files(directory: Path, typed: str) -> Iterator[Offer]:
+def files_beginning(directory: Path, typed: str) -> Iterator[Offer]:
     """The files and folders whose names begin as the path does; hidden ones after a dot."""
     folder, name = os.path.split(typed)
     shown_as = typed[: len(typed) - len(name)]

@@ -26,7 +26,8 @@ _SENTENCE_MARKS: Final = ".,;:!?)"
 
 _MOST_SPACES: Final = 12
 """In a file's name that is written without quotes."""
-MOST_LINES: Final = 20
+_MOST_LINES: Final = 20
+_MOST_CHARACTERS: Final = 10_000
 """A longer message is something that was copied: the paths in it are not meant to be sent as images."""
 
 
@@ -76,7 +77,8 @@ def split_images(text: str, is_image: Callable[[Path], bool]) -> tuple[str, tupl
     Where a path stands within a sentence its file's name remains: `What is in plan.png?`. `is_image` is
     asked about what looks like an absolute path and about nothing else.
     """
-    if text.count("\n") >= MOST_LINES or not _ABSOLUTE.search(text):
+    copied = len(text) > _MOST_CHARACTERS or text.count("\n") >= _MOST_LINES
+    if copied or not _ABSOLUTE.search(text):
         return text, ()
     whole = text.strip()
     if _ABSOLUTE.match(whole) and "\n" not in whole and is_image(path := Path(_at_home(whole))):

@@ -44,9 +44,9 @@ def described(at: Standing) -> str:
 
 
 def prompt_line(at: Standing, columns: int) -> str:
-    """As much of it as fits: collections, then the model are left out first, then the gateway's name is cut.
+    """As much of it as fits: collections, model, files, strategy are left out first, in this order.
 
-    The cost stays, and is nothing as long as there is none.
+    Then the gateway's name is cut. The cost stays, and is nothing as long as there is none.
     """
     from rich.cells import cell_len, set_cell_size
 
@@ -54,15 +54,21 @@ def prompt_line(at: Standing, columns: int) -> str:
 
     strategy = [at.strategy] if at.strategy else []
     files = [f"{at.attached} file{'' if at.attached == 1 else 's'}"] if at.attached else []
-    end = [*files, *([cost_short(at.spent)] if at.spent else [])]
-    whole = [at.gateway, at.model, *([_search(at)] if strategy else [])]
-    for parts in (whole, [at.gateway, at.model, *strategy], [at.gateway, *strategy], [at.gateway]):
-        line = _BETWEEN.join([*parts, *end])
+    cost = [cost_short(at.spent)] if at.spent else []
+    search = [_search(at)] if strategy else []
+    for parts in (
+        [at.gateway, at.model, *search, *files, *cost],
+        [at.gateway, at.model, *strategy, *files, *cost],
+        [at.gateway, *strategy, *files, *cost],
+        [at.gateway, *strategy, *cost],
+        [at.gateway, *cost],
+    ):
+        line = _BETWEEN.join(parts)
         if cell_len(line) <= columns:
             return line
-    rest = "".join(f"{_BETWEEN}{part}" for part in end)
+    rest = "".join(f"{_BETWEEN}{part}" for part in cost)
     room = columns - cell_len(rest) - 1
-    return f"{set_cell_size(at.gateway, room).rstrip()}…{rest}" if room > 0 else rest.strip(_BETWEEN)
+    return f"{set_cell_size(at.gateway, room).rstrip()}…{rest}" if room > 0 else "".join(cost)
 
 
 def _search(at: Standing) -> str:

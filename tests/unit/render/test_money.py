@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from aivax_cli.core.types import Charge
-from aivax_cli.render.money import cost, unit_price, usd, usd_short
+from aivax_cli.render.money import cost, cost_short, unit_price, usd, usd_short
 
 
 def charge(amount: str | None, *, estimated: bool = False) -> Charge:
@@ -66,3 +66,18 @@ def test_an_unknown_price_is_said_to_be_unknown() -> None:
 )
 def test_a_sum_says_what_is_estimated_and_what_it_leaves_out(charges: list[Charge], text: str) -> None:
     assert cost(charges) == text
+
+
+@pytest.mark.parametrize(
+    ("charges", "text"),
+    [
+        ([charge("0.0012")], "$0.0012"),
+        ([charge("0.0012"), charge(None), charge(None)], "$0.0012+"),
+        ([charge("0.0012", estimated=True), charge(None)], "~$0.0012+"),
+        ([charge(None)], "unpriced"),
+    ],
+)
+def test_in_the_fewest_characters_a_plus_stands_for_what_is_unpriced(
+    charges: list[Charge], text: str
+) -> None:
+    assert cost_short(charges) == text
