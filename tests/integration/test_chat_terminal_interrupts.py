@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -27,37 +28,24 @@ def stalling(*words: str) -> Answer:
 
 
 @pytest.fixture(scope="module")
-def model() -> Iterator[Upstream]:
-    with Upstream(silence()) as server:
-        yield server
+def servers() -> Iterator[dict[str, Upstream]]:
+    """The model, the embedder, and the endpoint of a tool."""
+    with Upstream(silence()) as model, Upstream(embeddings()) as embedder, Upstream(silence()) as endpoint:
+        yield {"model": model, "embedder": embedder, "endpoint": endpoint}
 
 
 @pytest.fixture(scope="module")
-def embedder() -> Iterator[Upstream]:
-    with Upstream(embeddings()) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[Upstream]:
-    with Upstream(silence()) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def root(
-    tmp_path_factory: pytest.TempPathFactory, model: Upstream, embedder: Upstream, endpoint: Upstream
-) -> Path:
+def root(tmp_path_factory: pytest.TempPathFactory, servers: dict[str, Upstream]) -> Path:
     """Gateways that rewrite, search through an endpoint, and call a tool; every model has a price."""
     root = tmp_path_factory.mktemp("stages")
-    embedding = f"{{base_url: {embedder.url}, name: small-embed}}"
+    embedding = f"{{base_url: {servers['embedder'].url}, name: small-embed}}"
     files = {f"docs/{n}.md": f"Item{n} lies in the box of word{n}." for n in range(20)}
     write_files(root, {**files, "collections/kb.yaml": f"embedder:\n  model: {embedding}\n  price: 0.02\n"})
-    answers = f"{{base_url: {model.url}, name: big}}"
+    answers = f"{{base_url: {servers['model'].url}, name: big}}"
     prices = "pricing: {input: 0.25, output: 2.0}\n"
     knowledge = "knowledge: {collections: [kb], strategy: UserRewrite, min_score: 0}\n"
     write_gateway(root, "search", answers, more=prices + knowledge)
-    tools = f"tools:\n{http_tool('fetch_file', endpoint.url)}"
+    tools = f"tools:\n{http_tool('fetch_file', servers['endpoint'].url)}"
     write_gateway(root, "tools", answers, number=2, more=prices + tools)
     made = run(root, "ingest", "docs", "-c", "kb")
     assert made.code == 0, made.err
@@ -79,68 +67,73 @@ def chats(root: Path) -> Iterator[dict[str, TerminalSession]]:
         session.child.close(force=True)
 
 
-STAGES: dict[str, tuple[str, list[Script], Script, str, str]] = {
-    "rewriting": ("search", [silence()], embeddings(), "thinking…", ""),
-    "retrieving": ("search", [says("item7 box")], silence(), "searching…", ""),
-    "waiting": ("search", [says("item7 box"), silence()], embeddings(), "waiting for the model…", ""),
-    "streaming": (
-        "search",
-        [says("item7 box"), stalling("Half", "an", "answer")],
-        embeddings(),
-        "Half an answer",
-        "Half an answer",
+@dataclass(frozen=True)
+class Stage:
+    """The chat is with `gateway`; the model answers so in turn, the embedder so. `shown` says that the stage
+    is reached, once `server` has been asked. `said` is what the model has said by then."""
+
+    gateway: str
+    answers: tuple[Script, ...]
+    shown: str
+    server: str = "model"
+    vectors: Script = field(default_factory=embeddings)
+    said: str = ""
+
+
+REWRITTEN = says("item7 box")
+STAGES = {
+    "rewriting": Stage("search", (silence(),), "thinking…"),
+    "retrieving": Stage("search", (REWRITTEN,), "searching…", "embedder", silence()),
+    "waiting": Stage("search", (REWRITTEN, silence()), "waiting for the model…"),
+    "streaming": Stage(
+        "search", (REWRITTEN, stalling("Half", "an", "answer")), "Half an answer", said="Half an answer"
     ),
-    "in a tool": (
+    "in a tool": Stage(
         "tools",
-        [says_and_calls("I look it up.", "fetch_file", {"path": "x"})],
-        embeddings(),
+        (says_and_calls("I look it up.", "fetch_file", {"path": "x"}),),
         "calling fetch_file…",
-        "I look it up.",
+        "endpoint",
+        said="I look it up.",
     ),
 }
-"""The gateway; what the models answer in turn; what the embedder answers; what shows that the stage is
-reached; what the model has said by then."""
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("name", STAGES)
 def test_ctrl_c_brings_the_prompt_back_and_keeps_the_turn_with_its_cost(
     chats: dict[str, TerminalSession],
-    model: Upstream,
-    embedder: Upstream,
+    servers: dict[str, Upstream],
     root: Path,
-    stage: str,
+    name: str,
     record_property: Callable[[str, object], None],
 ) -> None:
-    gateway, answers, vectors, shown, said = STAGES[stage]
-    chat, question = chats[gateway], f"The question while {stage}"
-    model.answers(*answers)
-    embedder.answers(vectors)
-    before = chat.text.count(shown)
+    stage, question = STAGES[name], f"The question while {name}"
+    chat, server = chats[stage.gateway], servers[stage.server]
+    servers["model"].answers(*stage.answers)
+    servers["embedder"].answers(stage.vectors)
+    asked, shown = len(server.requests), chat.text.count(stage.shown)
     chat.type(f"{question}{ENTER}")
-    chat.wait_for(re.escape(shown), count=before + 1)
-    stops = chat.text.count("interrupted · ")
-    waited_s = back_at_prompt_s(chat, stops + 1)
+    chat.wait_for(re.escape(stage.shown), count=shown + 1)
+    chat.read_until(lambda: len(server.requests) > asked)
+    waited_s = back_at_prompt_s(chat)
     record_property("back_at_prompt_ms", round(waited_s * 1000))
     assert waited_s < SLOW_MACHINE_S
 
-    chat.wait_for_prompt()
-    closing = [line for line in chat.lines if line.startswith("interrupted · ")][-1]
+    closing = [line for line in chat.lines if line.startswith("interrupted")][-1]
     assert re.search(r"· ~?\$0\.0", closing)
     chat.enter("/cost")
     table = chat.text[chat.text.rindex("/cost") :]
     assert re.search(r"^total +~?\$0\.0", table, re.MULTILINE)
     kept = run(root, "log", "show", newest(root)).out
     assert question in kept
-    assert said in kept
+    assert stage.said in kept
 
 
-def back_at_prompt_s(chat: TerminalSession, stops: int) -> float:
+def back_at_prompt_s(chat: TerminalSession) -> float:
     """Presses Ctrl-C; the seconds until the turn is closed and a prompt stands on the last line."""
+    stops = chat.text.count("\ninterrupted")
     started = time.monotonic()
     chat.type(CTRL_C)
-    while not (chat.text.count("interrupted · ") >= stops and chat.at_prompt()):
-        assert time.monotonic() - started < 20, chat.text
-        chat.read(0.005)
+    chat.read_until(lambda: chat.text.count("\ninterrupted") > stops and chat.at_prompt())
     return time.monotonic() - started
 
 
@@ -149,10 +142,10 @@ def newest(root: Path) -> str:
 
 
 def test_an_interrupted_turn_can_be_gone_on_with_and_the_chat_left(
-    chats: dict[str, TerminalSession], model: Upstream, embedder: Upstream
+    chats: dict[str, TerminalSession], servers: dict[str, Upstream]
 ) -> None:
-    embedder.answers(embeddings())
-    model.answers(says("item7 box"), says("and its end."))
+    servers["embedder"].answers(embeddings())
+    servers["model"].answers(REWRITTEN, says("and its end."))
     chat = chats["search"].enter("/continue")
     assert "and its end." in chat.text
     assert chat.type(CTRL_D).wait_for_end() == 0

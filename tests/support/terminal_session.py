@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -95,6 +95,13 @@ class TerminalSession:
                 raise AssertionError(f"no {pattern!r} (×{count}) within {timeout_s} s on:\n{self.text}")
             self.read(0.05)
         return time.monotonic() - started
+
+    def read_until(self, holds: Callable[[], bool], timeout_s: float = 20) -> None:
+        """Reads until something holds, and looks often."""
+        ends = time.monotonic() + timeout_s
+        while not holds():
+            assert time.monotonic() < ends, f"not within {timeout_s} s, with this on the screen:\n{self.text}"
+            self.read(0.005)
 
     def wait_for_prompt(self) -> float:
         """Reads until a prompt waits for input at the bottom."""
