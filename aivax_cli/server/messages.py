@@ -43,7 +43,7 @@ def chat_body(body: Mapping[str, Any]) -> dict[str, Any]:
     if body.get("tools") is not None:
         chat["tools"] = _tools(body["tools"])
     choice = body.get("tool_choice")
-    if isinstance(choice, Mapping):
+    if choice is not None:
         chat["tool_choice"] = _choice(choice)
         if choice.get("disable_parallel_tool_use") is True:
             chat["parallel_tool_calls"] = False
@@ -249,9 +249,9 @@ def _tools(given: object) -> list[dict[str, Any]]:
     return tools
 
 
-def _choice(choice: Mapping[str, Any]) -> object:
-    kind = choice.get("type")
-    if kind == "tool":
+def _choice(choice: object) -> object:
+    kind = choice.get("type") if isinstance(choice, Mapping) else None
+    if isinstance(choice, Mapping) and kind == "tool":
         return {"type": "function", "function": {"name": choice.get("name")}}
     if isinstance(kind, str) and kind in _CHOICES:
         return _CHOICES[kind]

@@ -36,14 +36,13 @@ def chat_body(body: Mapping[str, Any]) -> dict[str, Any]:
     chat["messages"] = _messages(body)
     if body.get("max_output_tokens") is not None:
         chat["max_completion_tokens"] = body["max_output_tokens"]
-    reasoning, text = body.get("reasoning"), body.get("text")
-    if isinstance(reasoning, Mapping) and reasoning.get("effort") is not None:
+    reasoning, text = _section(body, "reasoning"), _section(body, "text")
+    if reasoning.get("effort") is not None:
         chat["reasoning_effort"] = reasoning["effort"]
-    if isinstance(text, Mapping):
-        if text.get("verbosity") is not None:
-            chat["verbosity"] = text["verbosity"]
-        if text.get("format") is not None:
-            chat["response_format"] = _format(text["format"])
+    if text.get("verbosity") is not None:
+        chat["verbosity"] = text["verbosity"]
+    if text.get("format") is not None:
+        chat["response_format"] = _format(text["format"])
     if body.get("tools") is not None:
         chat["tools"] = _tools(body["tools"])
     if body.get("tool_choice") is not None:
@@ -269,6 +268,13 @@ def _content(content: object, place: str) -> object:
         else:
             raise RequestError(f"{place}: only input_text, output_text and input_image are understood")
     return parts
+
+
+def _section(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    given = body.get(name)
+    if given is not None and not isinstance(given, Mapping):
+        raise RequestError(f"{name} must be an object")
+    return given or {}
 
 
 def _format(given: object) -> dict[str, Any]:
