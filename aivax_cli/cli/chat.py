@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from aivax_cli.cli.command import Session
-from aivax_cli.cli.tool_approval import APPROVE_TOOLS_HELP, approver
-from aivax_cli.core.errors import AivaxError, UsageError
+from aivax_cli.cli.tool_approval import APPROVE_TOOLS_HELP
+from aivax_cli.core.errors import AivaxError
 from aivax_cli.render.safe_text import safe_line
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from aivax_cli.cli.chat_completion import Offer
     from aivax_cli.cli.chat_keeping import Earlier
     from aivax_cli.cli.chat_next import Next
+    from aivax_cli.cli.chat_opening import Opening, Wanted
     from aivax_cli.cli.chat_state import Chat
-    from aivax_cli.gateway.workspace import LoadedGateway, Workspace
-    from aivax_cli.tools.offers import Approve
-
-_NEEDED_BY_A_TURN = (
-    "aivax_cli.cli.chat_turn",
-    "aivax_cli.turn",
-    "aivax_cli.usage.meter",
-    "aivax_cli.render.turn_view",
-    "aivax_cli.render.markdown_stream",
-    "aivax_cli.retrieval.search",
-    "aivax_cli.conversations.store",
-)
+    from aivax_cli.render.screen import Screen
 
 
 def _gateway_names(incomplete: str) -> list[str]:
@@ -94,149 +89,144 @@ def chat(
     """
     import asyncio
 
-    from aivax_cli.gateway.workspace import find_workspace
+    from aivax_cli.cli.chat_opening import Wanted
 
-    workspace = find_workspace(session.directory)
-    before = _taken_up(workspace, gateway, go_on=go_on, prefix=conversation)
-    name = gateway or (before.kept.gateway if before else None)
-    chosen = workspace.load(name) if name is not None else workspace.load_only()
-    if settings:
-        chosen = chosen.with_settings(settings)
-    approve = approver(session.screen, approve_all=approve_tools)
-    talk = _converse(session, workspace, chosen, before, markdown=not plain, approve=approve)
-    if not asyncio.run(talk):
+    wanted = Wanted(session, gateway, tuple(settings or ()), go_on, conversation, approve_tools)
+    if sys.stdin.isatty() and session.screen.interactive:
+        asyncio.run(_with_person(wanted, markdown=not plain))
+    elif not asyncio.run(_with_script(wanted, markdown=not plain)):
         raise typer.Exit(1)
 
 
-def _taken_up(
-    workspace: Workspace, gateway: str | None, *, go_on: bool, prefix: str | None
-) -> Earlier | None:
-    """The conversation to go on with, None for a new one."""
-    if not go_on and prefix is None:
-        return None
-    if go_on and prefix is not None:
-        raise UsageError("--continue and --conversation exclude each other", fix="leave one of them out")
-    from aivax_cli.cli.chat_keeping import find_kept
+async def _with_person(wanted: Wanted, *, markdown: bool) -> None:
+    """Talks with whom sits at the terminal: the prompt is there at once, what answers is loaded meanwhile.
 
-    return find_kept(workspace.state_dir, gateway=gateway, prefix=prefix)
+    Raises what opening the gateway raises.
+    """
+    from aivax_cli.cli.chat_opening import Opening
+    from aivax_cli.conversations.switch import keeping
 
+    screen, name, remembered = wanted.session.screen, wanted.name(), keeping(wanted.state_dir)
+    loaded = wanted.load() if name is None else None
+    title = loaded.gateway.definition.name if loaded else str(name)
+    screen.note(f"{title} · /help lists commands, Ctrl-D leaves")
+    if not remembered:
+        from aivax_cli.cli.chat_keeping import NOT_KEPT
 
-async def _converse(
-    session: Session,
-    workspace: Workspace,
-    gateway: LoadedGateway,
-    before: Earlier | None,
-    *,
-    markdown: bool,
-    approve: Approve,
-) -> bool:
-    """Holds the conversation; returns whether a script that held it may be content."""
-    from aivax_cli.cli.chat_keeping import Keeper
-    from aivax_cli.cli.chat_state import Chat
-    from aivax_cli.render.downloads import download_progress
-    from aivax_cli.wiring import open_gateway
-
-    screen = session.screen
-    progress = download_progress(screen.note)
-    async with open_gateway(workspace, gateway, on_download=progress, approve=approve) as runtime:
-        keeper = Keeper(workspace.state_dir, screen, before.kept.id if before else None)
-        chat = Chat(screen, workspace, runtime, session.directory, keeper)
-        if before:
-            chat.turns, chat.spent = before.turns, before.kept.charges
-        try:
-            if sys.stdin.isatty() and screen.interactive:
-                await _with_person(chat, before, markdown=markdown)
-                return True
-            keeper.on()
-            return await _with_script(chat, markdown=markdown)
-        finally:
-            keeper.close()
+        screen.note(NOT_KEPT)
+    if loaded and loaded.before:
+        _tell_earlier(screen, loaded.before)
+    history = wanted.state_dir / "chat_history" if remembered else None
+    async with Opening(wanted, loaded) as opening:
+        await _talk(screen, opening, title, history, markdown=markdown)
+        opening.check()
 
 
-async def _with_person(chat: Chat, before: Earlier | None, *, markdown: bool) -> None:
+async def _talk(
+    screen: Screen, opening: Opening, title: str, history: Path | None, *, markdown: bool
+) -> None:
     from contextlib import aclosing
 
-    from aivax_cli.cli.chat_completion import offers
     from aivax_cli.cli.chat_input import Surroundings, prompted_messages
     from aivax_cli.cli.chat_next import Draft, Leave
-    from aivax_cli.cli.chat_prompt_line import described, prompt_line, standing
-    from aivax_cli.cli.chat_turn import on_interrupt
 
-    chat.screen.note(f"{described(standing(chat))} · /help lists commands, Ctrl-D leaves")
-    remembered = chat.keeper.on()
-    if before:
-        _tell_earlier(chat, before)
-    _load_ahead(chat.model)
     draft: Draft | None = None
     around = Surroundings(
-        offers=offers(chat),
-        line=lambda columns: prompt_line(standing(chat), columns),
-        context_use=lambda: _context_use(chat),
+        offers=lambda text: _offers(opening.chat, text),
+        line=lambda columns: _prompt_line(opening.chat, columns) or title[:columns],
+        context_use=lambda: _context_use(opening.chat),
         draft=lambda: draft,
+        began=opening.prompt_is,
     )
-    history = chat.workspace.state_dir / "chat_history" if remembered else None
-    typed = prompted_messages(chat.screen, around, history_file=history)
+    typed = prompted_messages(screen, around, history_file=history)
     # Ctrl-C pressed once too often, between an answer and the prompt, must not end the chat.
-    with on_interrupt(_nothing):
+    with _deaf_to_interrupts():
         async with aclosing(typed) as messages:
             async for text in messages:
-                chat.screen.aside.print()
+                screen.aside.print()
+                chat = opening.chat or await _opened(screen, opening)
+                if chat is None:
+                    continue
                 _, following = await _react(chat, text, markdown=markdown, person=True)
                 if isinstance(following, Leave):
                     return
                 draft = following if isinstance(following, Draft) else None
-                chat.screen.aside.print()
+                screen.aside.print()
 
 
-async def _with_script(chat: Chat, *, markdown: bool) -> bool:
-    """Returns whether everything went well."""
+async def _opened(screen: Screen, opening: Opening) -> Chat | None:
+    """The chat, once it is open; None when Ctrl-C ended the wait for it."""
+    from aivax_cli.cli.chat_turn import InterruptedWork, interruptible
+    from aivax_cli.render.status import Status
+
+    status = Status(screen.aside, lambda: screen.held)
+    status.say("opening the gateway…")
+    try:
+        return await interruptible(opening.ready())
+    except InterruptedWork:
+        return None
+    finally:
+        status.clear()
+
+
+async def _with_script(wanted: Wanted, *, markdown: bool) -> bool:
+    """Answers line by line; returns whether everything went well."""
     from contextlib import aclosing
 
     from aivax_cli.cli.chat_input import piped_messages
     from aivax_cli.cli.chat_next import Leave
+    from aivax_cli.cli.chat_opening import open_chat
 
     content = True
-    async with aclosing(piped_messages(chat.screen)) as messages:
-        async for text in messages:
-            fine, following = await _react(chat, text, markdown=markdown, person=False)
-            content = content and fine
-            if isinstance(following, Leave):
-                break
+    async with open_chat(wanted, wanted.load()) as chat:
+        chat.keeper.on()
+        async with aclosing(piped_messages(chat.screen)) as messages:
+            async for text in messages:
+                fine, following = await _react(chat, text, markdown=markdown, person=False)
+                content = content and fine
+                if isinstance(following, Leave):
+                    break
     return content
 
 
-def _tell_earlier(chat: Chat, before: Earlier) -> None:
+def _tell_earlier(screen: Screen, before: Earlier) -> None:
     """Which conversation goes on, and how it ended."""
     from aivax_cli.cli.chat_next import short
 
     kept, count = before.kept, len(before.turns)
     title = f" · {safe_line(kept.title)}" if kept.title else ""
-    chat.screen.note(f"conversation {kept.id}{title} · {count} turn{'' if count == 1 else 's'}")
-    if last := chat.last:
+    screen.note(f"conversation {kept.id}{title} · {count} turn{'' if count == 1 else 's'}")
+    if before.turns:
+        last = before.turns[-1]
         ended = " · cut off, /continue goes on with it" if last.cut_off else ""
-        chat.screen.note(f"last: {safe_line(short(last.question))}{ended}")
+        screen.note(f"last: {safe_line(short(last.question))}{ended}")
 
 
-def _nothing() -> None:
-    return None
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    import signal
+
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
-def _load_ahead(model: str) -> None:
-    """Loads what the first answer needs, and what its interruption needs, while the person types."""
-    import threading
-    from importlib import import_module
+def _offers(chat: Chat | None, text: str) -> Iterable[Offer]:
+    if chat is None:
+        return ()
+    from aivax_cli.cli.chat_completion import offers
 
-    def load() -> None:
-        for module in _NEEDED_BY_A_TURN:
-            import_module(module)
-        from aivax_cli.model.tokens import TiktokenCounter, encoding_name
-        from aivax_cli.wiring import asset_store
+    return offers(chat)(text)
 
-        store = asset_store()
-        if store.present(encoding_name(model)):
-            TiktokenCounter(store).count_text("warm", model)
 
-    threading.Thread(target=load, daemon=True).start()
+def _prompt_line(chat: Chat | None, columns: int) -> str:
+    if chat is None:
+        return ""
+    from aivax_cli.cli.chat_prompt_line import prompt_line, standing
+
+    return prompt_line(standing(chat), columns)
 
 
 async def _react(chat: Chat, text: str, *, markdown: bool, person: bool) -> tuple[bool, Next]:
@@ -281,10 +271,10 @@ async def _meant(chat: Chat, text: str, *, person: bool) -> Next:
     return AskAgain(question)
 
 
-def _context_use(chat: Chat) -> int | None:
+def _context_use(chat: Chat | None) -> int | None:
     """How full the context of the latest answer was, in per cent; None where that is not known."""
-    result = chat.last.result if chat.last else None
-    if result is None or result.context_tokens is None:
+    result = chat.last.result if chat and chat.last else None
+    if chat is None or result is None or result.context_tokens is None:
         return None
     most = chat.runtime.context_tokens(result.target or result.model)
     return round(100 * result.context_tokens / most) if most else None

@@ -43,13 +43,15 @@ class Surroundings:
     """What a prompt asks the chat for, each time anew.
 
     `offers` completes the text before the cursor, `line` is what stands below the prompt in so many columns,
-    `context_use`, in per cent, before it where it is known; `draft` is what the next prompt begins with.
+    `context_use`, in per cent, before it where it is known; `draft` is what the next prompt begins with. The
+    prompt itself is handed to `began`, once.
     """
 
     offers: Callable[[str], Iterable[Offer]]
     line: Callable[[int], str]
     context_use: Callable[[], int | None]
     draft: Callable[[], Draft | None]
+    began: Callable[[PromptSession[str]], None]
 
 
 async def prompted_messages(
@@ -57,6 +59,7 @@ async def prompted_messages(
 ) -> AsyncGenerator[str, None]:
     """What a person types, until Ctrl-D on an empty line. It goes to `history_file`, with None nowhere."""
     session = _session(screen, history_file, around)
+    around.began(session)
     while True:
         draft = around.draft()
         begun = await _begun(screen, draft) if draft else ""

@@ -34,13 +34,16 @@ NOT_KEPT: Final = "this conversation is not kept; `aivax log on` changes that"
 class Keeper:
     """Keeps one chat. Nothing is opened before the first turn."""
 
-    def __init__(self, state_dir: Path, screen: Screen, conversation: str | None = None) -> None:
+    def __init__(
+        self, state_dir: Path, screen: Screen, conversation: str | None = None, *, told: bool = False
+    ) -> None:
+        """`told` says that the person knows whether the chat is kept."""
         self.conversation = conversation
         """Its id; None while nothing of it has been kept."""
         self._state_dir = state_dir
         self._screen = screen
         self._warned = False
-        self._was_on = True
+        self._was_on = keeping(state_dir) if told else True
         self._store: Conversations | None = None
 
     def on(self) -> bool:

@@ -20,6 +20,11 @@ def find_root(start: Path) -> Path:
     raise UsageError(f"no workspace in {start} or above it", fix="make one: aivax init")
 
 
+def state_dir(root: Path) -> Path:
+    """What aivax keeps of a workspace: indexes, the ledger, conversations. Never in version control."""
+    return root / ".aivax"
+
+
 def definition_files(folder: Path) -> list[Path]:
     """The YAML files directly in a folder, by name; hidden ones are none."""
     if not folder.is_dir():

@@ -29,6 +29,7 @@ from aivax_cli.gateway.places import (
     find_root,
     gateway_files,
     is_base_only,
+    state_dir,
 )
 from aivax_cli.gateway.providers import Provider, merge_providers
 from aivax_cli.gateway.settings import WorkspaceSettings
@@ -122,7 +123,7 @@ class Workspace:
     @property
     def state_dir(self) -> Path:
         """What aivax keeps here: indexes, the ledger. Never in version control; may not exist yet."""
-        return self.root / ".aivax"
+        return state_dir(self.root)
 
     @property
     def gateways_dir(self) -> Path:
