@@ -31,8 +31,10 @@ from aivax_cli.steps.together import together
 from aivax_cli.strategy import Strategy, strategy_named
 
 
-async def run_turn(plan: TurnPlan, conversation: Conversation, ports: Ports) -> AsyncGenerator[Event, None]:
-    """Yields what happens, ending with Finished.
+async def run_turn(
+    plan: TurnPlan, conversation: Conversation, ports: Ports, progress: Progress | None = None
+) -> AsyncGenerator[Event, None]:
+    """Yields what happens, ending with Finished. A new `progress` can tell how far a turn came that failed.
 
     `conversation` ends with a user message, or with the results of tools that the client carried out. Raises
     UsageError when it does not, ModelError when no answer could be had, KnowledgeError when a collection
@@ -42,8 +44,8 @@ async def run_turn(plan: TurnPlan, conversation: Conversation, ports: Ports) -> 
     if not conversation or conversation[-1].role not in ("user", "tool"):
         raise UsageError("the conversation must end with a message from the user")
     plan, conversation = _instructed(plan, conversation)
-    progress = Progress(started=ports.clock(), targets=plan.targets)
-    strategy = strategy_named(plan.knowledge.strategy if plan.knowledge else "Plain")
+    progress = progress or Progress(ports.clock(), plan.targets)
+    strategy = _strategy(plan)
     require_prices(plan, strategy, ports)
     await require_documents(plan, strategy, ports)
     before: list[AsyncGenerator[Event, None]] = []
@@ -59,7 +61,7 @@ async def run_turn(plan: TurnPlan, conversation: Conversation, ports: Ports) -> 
     async with aclosing(answered(plan, strategy, conversation, ports, progress)) as answering:
         async for event in answering:
             yield event
-    yield Finished(_result(strategy, ports, progress))
+    yield Finished(turn_result(plan, ports, progress))
 
 
 def _instructed(plan: TurnPlan, conversation: Conversation) -> tuple[TurnPlan, Conversation]:
@@ -73,7 +75,12 @@ def _instructed(plan: TurnPlan, conversation: Conversation) -> tuple[TurnPlan, C
     return replace(plan, instructions=instructions or None), conversation[len(begun) :]
 
 
-def _result(strategy: Strategy, ports: Ports, progress: Progress) -> TurnResult:
+def _strategy(plan: TurnPlan) -> Strategy:
+    return strategy_named(plan.knowledge.strategy if plan.knowledge else "Plain")
+
+
+def turn_result(plan: TurnPlan, ports: Ports, progress: Progress) -> TurnResult:
+    """What a turn has come to, at its end or so far."""
     now = ports.clock()
     end = progress.end
     first = progress.first_token
@@ -81,7 +88,7 @@ def _result(strategy: Strategy, ports: Ports, progress: Progress) -> TurnResult:
         text=progress.text,
         model=(end.model if end else "") or progress.targets[0].label,
         finish_reason=end.finish_reason if end else None,
-        strategy=strategy.name,
+        strategy=_strategy(plan).name,
         search_terms=progress.terms,
         passages=progress.passages or (),
         charges=tuple(ports.meter.charges),

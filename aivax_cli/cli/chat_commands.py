@@ -128,12 +128,12 @@ async def _why(chat: Chat, _argument: str) -> Next:
     from aivax_cli.render.reasons import reasons
 
     turn = last_turn(chat)
-    sent = turn.result.sent if turn.result else None
+    sent = turn.so_far.sent if turn.so_far else None
     root = chat.workspace.root
-    parts = reasons(turn.strategy, turn.search_terms, turn.passages, sent, root=root, result=turn.result)
+    parts = reasons(turn.strategy, turn.search_terms, turn.passages, sent, root=root, result=turn.so_far)
     for part in parts:
         chat.screen.aside.print(part)
-    if sent is None and turn.stopped:
+    if turn.stopped:
         chat.screen.note(f"\nthe turn did not come to its end: {turn.stopped}")
     elif sent is None:
         chat.screen.note("\nwhat was sent in an earlier session is not kept")

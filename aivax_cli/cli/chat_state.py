@@ -30,10 +30,10 @@ class ChatTurn:
     """A question and what came of it.
 
     `result` is None for a turn that did not come to its end; `stopped` then says why: `interrupted`, or
-    the line of the error. What had come until then is kept: text, terms, passages, charges. A turn of an
-    earlier session has no `result` either. `node` is the turn's place in the tree of what is kept; the end
-    of one that is `unsaved` is not kept yet, a `private` one never is. `summary` stands for all turns up to
-    this one, in what is sent.
+    the line of the error. What had come until then is kept: text, terms, passages, charges, and in `so_far`
+    all else. A turn of an earlier session has neither. `node` is the turn's place in the tree of what is
+    kept; the end of one that is `unsaved` is not kept yet, a `private` one never is. `summary` stands for all
+    turns up to this one, in what is sent.
     """
 
     question: str
@@ -50,6 +50,7 @@ class ChatTurn:
     private: bool = False
     unsaved: bool = False
     summary: str | None = None
+    so_far: TurnResult | None = None
 
     @property
     def cut_off(self) -> bool:

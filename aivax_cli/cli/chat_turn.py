@@ -66,7 +66,7 @@ async def ask(chat: Chat, asked: AskAgain, *, markdown: bool = True) -> ChatTurn
     It is kept while it happens. An answer that goes on is one with what has been said before. Raises nothing
     that a turn raises: an error is shown, and kept as what stopped the turn.
     """
-    from aivax_cli.render.turn_view import TurnView
+    from aivax_cli.render.turn_view import FAILED, TurnView
 
     question, said = asked.question, asked.said
     as_json = chat.definition.response_schema is not None
@@ -79,8 +79,8 @@ async def ask(chat: Chat, asked: AskAgain, *, markdown: bool = True) -> ChatTurn
     chat.add(turn)
     if turn.result is not None:
         view.close()
-    elif view.text or stopped == INTERRUPTED or any(charge.amount_usd != 0 for charge in turn.charges):
-        view.close(note=INTERRUPTED if stopped == INTERRUPTED else "failed", charges=turn.charges)
+    else:
+        view.close_early(INTERRUPTED if stopped == INTERRUPTED else FAILED, turn.charges)
     return turn
 
 
@@ -122,25 +122,19 @@ async def _follow(chat: Chat, view: TurnView, conversation: Conversation) -> str
 
 
 def _turn(chat: Chat, view: TurnView, question: str, stopped: str | None) -> ChatTurn:
-    result = view.result
-    if result is not None:
-        return ChatTurn(
-            question,
-            result.text,
-            result.strategy,
-            result.search_terms,
-            result.passages,
-            result.charges,
-            result,
-            finish_reason=result.finish_reason,
-        )
-    rewritten = view.rewritten
+    whole = view.result
+    so_far = whole or chat.runtime.so_far
+    if so_far is None:  # it could not even be begun
+        return ChatTurn(question, strategy=chat.strategy or "", stopped=stopped)
     return ChatTurn(
         question,
-        view.text,
-        rewritten.strategy if rewritten else chat.strategy or "",
-        rewritten.search_terms.terms if rewritten else (),
-        view.passages,
-        chat.runtime.charges,
+        whole.text if whole else view.text,
+        so_far.strategy,
+        so_far.search_terms,
+        so_far.passages,
+        so_far.charges,
+        whole,
         stopped=stopped,
+        finish_reason=whole.finish_reason if whole else None,
+        so_far=so_far,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,7 +12,7 @@ import typer
 from aivax_cli.cli.answer_schema import print_value, with_schema
 from aivax_cli.cli.command import Session
 from aivax_cli.cli.tool_approval import APPROVE_TOOLS_HELP, approver
-from aivax_cli.core.errors import NotFoundError, UsageError
+from aivax_cli.core.errors import AivaxError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from aivax_cli.core.types import Conversation
@@ -185,14 +185,21 @@ async def _run(
     as_data, screen.json_output = screen.json_output, screen.json_output or shown.json_only
     progress = download_progress(screen.note)
     async with open_gateway(workspace, gateway, on_download=progress, approve=approve) as runtime:
-        result = await show_turn(
-            screen,
-            runtime.turn(conversation),
-            cost_table=shown.cost,
-            question=conversation[-1].content,
-            root=workspace.root,
-            as_json=gateway.definition.response_schema is not None,
-        )
+        try:
+            result = await show_turn(
+                screen,
+                runtime.turn(conversation),
+                cost_table=shown.cost,
+                question=conversation[-1].content,
+                root=workspace.root,
+                as_json=gateway.definition.response_schema is not None,
+                spent=lambda: runtime.charges,
+            )
+        except AivaxError as error:
+            so_far = runtime.so_far
+            if as_data and so_far and so_far.charges:
+                screen.data(turn_object(replace(so_far, incomplete=str(error))))
+            raise
     if result is None:
         return "the turn ended without a result"
     if as_data:

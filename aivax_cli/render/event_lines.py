@@ -51,10 +51,9 @@ def warning_of(event: Event) -> str | None:
             return f"{safe_line(model)} failed: {safe_line(reason)}; trying {safe_line(next_model)}"
         case ContextCut():
             return _cut(event)
-        case AnswerRejected(attempt, of, problems):
-            again = "; asking again" if attempt < of else ""
+        case AnswerRejected(attempt, of, problems) if attempt < of:  # of the last one the error tells
             listed = _shortened(safe_line("; ".join(problems)))
-            return f"answer {attempt} of {of} does not hold to the schema: {listed}{again}"
+            return f"answer {attempt} of {of} does not hold to the schema: {listed}; asking again"
         case ToolCalled(run) if run.outcome.failed and not run.outcome.refused:
             return _failed(run)
         case Warned(message):

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
+from aivax_cli.core.errors import AivaxError
 from aivax_cli.core.events import (
     Event,
     Finished,
@@ -24,11 +25,15 @@ from aivax_cli.render.safe_text import safe_line
 from aivax_cli.render.status import Status
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
     from pathlib import Path
 
     from aivax_cli.core.types import Charge, Passage
     from aivax_cli.render.screen import Screen
+
+
+INTERRUPTED, FAILED = "interrupted", "failed"
+"""Why a turn did not come to its end, before what it cost."""
 
 
 async def show_turn(
@@ -40,16 +45,23 @@ async def show_turn(
     question: str | None = None,
     root: Path | None = None,
     as_json: bool = False,
+    spent: Callable[[], Sequence[Charge]] = tuple,
 ) -> TurnResult | None:
     """Shows a turn while it runs and returns what it came to, None when it ended without `Finished`.
 
     On a terminal the answer is rendered as Markdown; a pipe gets its raw text, and with `--json` stdout
     gets nothing: the caller prints the object. Closes `events`. `question` tells apart the search terms
     worth showing; `root` is the folder below which sources are looked for, to link them. `as_json` says that
-    the answer is JSON, which is highlighted where Markdown is rendered.
+    the answer is JSON, which is highlighted where Markdown is rendered. `spent` tells what a turn cost that
+    failed, or was interrupted.
     """
     view = TurnView(screen, markdown=markdown, question=question, root=root, as_json=as_json)
-    await view.follow(events)
+    try:
+        await view.follow(events)
+    except (AivaxError, asyncio.CancelledError) as stop:
+        note = FAILED if isinstance(stop, AivaxError) else INTERRUPTED
+        view.close_early(note, spent(), cost_table=cost_table)
+        raise
     if view.result is not None:
         view.close(cost_table=cost_table)
     return view.result
@@ -68,7 +80,6 @@ class TurnView:
         as_json: bool = False,
     ) -> None:
         self.text = ""
-        self.rewritten: Rewritten | None = None
         self.passages: tuple[Passage, ...] = ()
         self.result: TurnResult | None = None
         self._screen = screen
@@ -132,6 +143,11 @@ class TurnView:
             screen.aside.print()
             screen.aside.print(table_of_cost(spent))
 
+    def close_early(self, note: str, charges: Sequence[Charge], *, cost_table: bool = False) -> None:
+        """Prints the same of a turn that did not come to its end, where there is anything to tell."""
+        if self.text or note == INTERRUPTED or any(charge.amount_usd != 0 for charge in charges):
+            self.close(note=note, charges=charges, cost_table=cost_table)
+
     def _space(self) -> None:
         """A blank line, where answer and notes stand on one screen."""
         if self._screen.interactive:
@@ -142,7 +158,6 @@ class TurnView:
             case TextDelta(text):
                 self._feed(text)
             case Rewritten():
-                self.rewritten = event
                 self.wait_for("searching")
             case Retrieved(passages):
                 self.passages = passages

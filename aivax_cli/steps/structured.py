@@ -14,8 +14,8 @@ from aivax_cli.steps.answering import answer_rounds, begun
 from aivax_cli.steps.plan import Ports, Progress, TurnPlan
 from aivax_cli.strategy import Strategy
 
-_NAMED = 3
-"""Problems that the error repeats; the rejected answers have been told with all of theirs."""
+_NAMED = 10
+"""Problems of the last answer that the error names."""
 
 
 async def structured_answer(

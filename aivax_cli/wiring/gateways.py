@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aivax_cli.core.errors import UsageError
@@ -19,7 +20,7 @@ from aivax_cli.wiring.tracing import open_tracing, traced_embedders, traced_port
 
 if TYPE_CHECKING:
     from aivax_cli.assets.store import Progress
-    from aivax_cli.core.events import Event
+    from aivax_cli.core.events import Event, TurnResult
     from aivax_cli.core.ports import ChatModel, Ledger, ModelPool, PriceBook, Retriever, TokenCounter
     from aivax_cli.core.types import Charge, Conversation, Retrieval
     from aivax_cli.gateway.definition import Gateway
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from aivax_cli.model.sending import Sender
     from aivax_cli.retrieval.search import KnowledgeBase
     from aivax_cli.steps.plan import Ports, TurnPlan
+    from aivax_cli.steps.plan import Progress as TurnProgress
     from aivax_cli.tools.offers import Approve, Offer
     from aivax_cli.usage.guard import BudgetGuard, Day
     from aivax_cli.usage.meter import Meter
@@ -72,6 +74,12 @@ class GatewayRuntime:
     on_turn: Callable[[str], None] | None = None
     """Told a turn's id, under which its charges are kept, before it begins."""
     _meter: Meter | None = None
+    _so_far: Callable[[], TurnResult] | None = None
+
+    @property
+    def so_far(self) -> TurnResult | None:
+        """What the latest turn has come to, also one that was interrupted or failed; None for none."""
+        return self._so_far() if self._so_far else None
 
     @property
     def charges(self) -> tuple[Charge, ...]:
@@ -82,19 +90,23 @@ class GatewayRuntime:
         """The events of one turn; see `turn.run_turn`."""
         tracing = self.shared.tracing
         trace = tracing.turn(self.gateway.definition) if tracing else None
-        self._meter = self._new_meter(trace)
-        events = self._turn(self._plan(), conversation, traced_ports(self._ports(self._meter), trace))
+        self._meter, self._so_far = self._new_meter(trace), None
+        plan, ports = self._plan(), traced_ports(self._ports(self._meter), trace)
+        events = self._turn(plan, conversation, ports)
         return trace.events(events) if trace else events
 
     def _turn(self, plan: TurnPlan, conversation: Conversation, ports: Ports) -> AsyncGenerator[Event, None]:
-        from aivax_cli.turn import run_turn
+        from aivax_cli.steps.plan import Progress
+        from aivax_cli.turn import run_turn, turn_result
 
+        progress = Progress(ports.clock(), plan.targets)
+        self._so_far = partial(turn_result, plan, ports, progress)
         if not self.gateway.definition.remote_instructions:
-            return run_turn(plan, conversation, ports)
-        return self._informed_turn(plan, conversation, ports)
+            return run_turn(plan, conversation, ports, progress)
+        return self._informed_turn(plan, conversation, ports, progress)
 
     async def _informed_turn(
-        self, plan: TurnPlan, conversation: Conversation, ports: Ports
+        self, plan: TurnPlan, conversation: Conversation, ports: Ports, progress: TurnProgress
     ) -> AsyncGenerator[Event, None]:
         """A turn whose instructions are fetched first. Raises RemoteTextError, too."""
         from aivax_cli.core.events import Warned
@@ -104,7 +116,7 @@ class GatewayRuntime:
         for warning in read.warnings:
             yield Warned(warning)
         whole = replace(plan, instructions=instructions(self.gateway, self.shared.workspace, read.texts))
-        async with aclosing(run_turn(whole, conversation, ports)) as events:
+        async with aclosing(run_turn(whole, conversation, ports, progress)) as events:
             async for event in events:
                 yield event
 

@@ -58,6 +58,13 @@ def test_a_turn_that_failed_is_told_by_the_exit_code_and_the_rest_goes_on(
     assert "error: " in done.err
 
 
+def test_why_shows_what_a_failed_turn_had_sent(tmp_path: Path, upstream: Upstream) -> None:
+    upstream.answers(status(401))
+    told = chat(tmp_path, upstream, "first\n/why\n").err
+    assert "Sent  1 message\n[user]\nfirst\n" in told
+    assert "the turn did not come to its end: " in told
+
+
 def test_a_setting_of_the_command_line_holds_for_the_chat(tmp_path: Path, upstream: Upstream) -> None:
     chat(tmp_path, upstream, "first\n", "--set", "temperature=0.7")
     assert upstream.bodies[0]["temperature"] == 0.7

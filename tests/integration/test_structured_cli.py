@@ -106,7 +106,7 @@ def test_only_the_latest_wrong_answer_is_shown_to_the_model_again(place: Place) 
     assert len(place.bodies[1]["messages"]) == len(place.bodies[2]["messages"])
 
 
-@pytest.mark.parametrize("more", [(), ("--json-only",), ("--json",)])
+@pytest.mark.parametrize("more", [(), ("--json-only",)])
 def test_without_a_sound_answer_nothing_is_printed_and_the_exit_code_is_1(
     place: Place, more: tuple[str, ...]
 ) -> None:
@@ -118,6 +118,25 @@ def test_without_a_sound_answer_nothing_is_printed_and_the_exit_code_is_1(
     assert len(place.bodies) == 3
     spent = aivax_here("usage", "--json", cwd=place.root).json["total"]
     assert spent["tokens"] == 36
+
+
+def test_what_a_turn_without_a_sound_answer_cost_is_told(place: Place) -> None:
+    place.upstream.answers(says('{"name": "Ann"}'))
+    done = place.complete("--json")
+    assert done.code == 1
+    assert done.json["incomplete"].startswith("no answer held to the response schema")
+    assert (done.json["structured"], len(done.json["generated_usage"])) == (None, 6)
+    assert done.json["total_usd"] > 0
+    assert "failed · 30 in · 6 out · $" in done.err
+
+
+def test_the_last_unsound_answer_is_told_once(place: Place) -> None:
+    place.upstream.answers(says('{"name": "Ann"}'))
+    lines = place.complete().err.splitlines()
+    assert [line.partition(" does not")[0] for line in lines if "does not hold" in line] == [
+        "warning: answer 1 of 3",
+        "warning: answer 2 of 3",
+    ]
 
 
 def test_an_endpoint_that_fails_later_on_ends_the_turn_and_the_charges_stay(place: Place) -> None:

@@ -43,8 +43,8 @@ from aivax_cli.core.types import (
     ToolSpec,
 )
 from aivax_cli.gateway.definition import Gateway
-from aivax_cli.steps.plan import Ports, TurnPlan
-from aivax_cli.turn import run_turn
+from aivax_cli.steps.plan import Ports, Progress, TurnPlan
+from aivax_cli.turn import run_turn, turn_result
 from aivax_cli.usage.meter import Meter
 from aivax_cli.usage.pricing import FREE
 
@@ -129,7 +129,12 @@ class Turn:
         self.events: list[Event] = []
 
     def open(self) -> AsyncGenerator[Event, None]:
-        return run_turn(self.plan, (Message("user", "why?"),), Ports(self.meter, Words(), self.library))
+        self.progress = Progress(0.0, self.plan.targets)
+        return run_turn(self.plan, (Message("user", "why?"),), self.ports, self.progress)
+
+    @property
+    def ports(self) -> Ports:
+        return Ports(self.meter, Words(), self.library)
 
     def run(self) -> list[Event]:
         async def follow() -> None:
@@ -159,6 +164,9 @@ class Turn:
 
     def told(self, kind: type[Event]) -> list[Any]:
         return [event for event in self.events if isinstance(event, kind)]
+
+    def told_charges(self) -> list[Charge]:
+        return [event.charge for event in self.told(Charged)]
 
     def skus(self) -> list[str]:
         return [charge.sku for charge in self.meter.charges]
@@ -244,6 +252,18 @@ def test_no_model_is_paid_before_a_search_that_must_fail(strategy: str) -> None:
     with pytest.raises(KnowledgeError, match="nothing to search"):
         turn.run()
     assert turn.models.calls == []
+
+
+def test_a_turn_that_fails_leaves_what_it_had_come_to() -> None:
+    turn = Turn(REWRITING, [ModelError("boom")], knowledge=knowledge("UserRewrite"))
+    with pytest.raises(ModelError, match="boom"):
+        turn.run()
+    so_far = turn_result(turn.plan, turn.ports, turn.progress)
+    assert (so_far.strategy, so_far.search_terms) == ("UserRewrite", ("what is it",))
+    assert [passage.text for passage in so_far.passages] == ["fact 1"]
+    assert so_far.sent[-1] == Message("user", "why?")
+    assert list(so_far.charges) == turn.told_charges()
+    assert so_far.incomplete
 
 
 def test_an_answer_that_is_stopped_is_charged_by_estimate() -> None:
