@@ -163,13 +163,13 @@ def disk_check(patient: Patient) -> Iterator[Finding]:
     """Room for downloads and for the index."""
     import shutil
 
-    places = {"downloads": patient.cache_dir}
+    places = {"the downloads": patient.cache_dir}
     if patient.workspace is not None:
-        places["workspace"] = patient.workspace.root
-    for name, folder in places.items():
+        places["the workspace"] = patient.workspace.root
+    for purpose, folder in places.items():
         free = shutil.disk_usage(_existing(folder)).free
-        told = f"{size(free)} free for the {name}, in {folder}"
-        fix = "make room, or set AIVAX_CACHE_DIR to another disk" if name == "downloads" else "make room"
+        told = f"{size(free)} free for {purpose}, in {folder}"
+        fix = "make room, or set AIVAX_CACHE_DIR to another disk" if purpose == "the downloads" else "make room"
         if free < _NO_SPACE_BYTES:
             yield error(told, fix)
         elif free < _LOW_SPACE_BYTES:

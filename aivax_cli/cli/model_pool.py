@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from aivax_cli.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.table import Table
 
     from aivax_cli.gateway.workspace import LoadedGateway, Workspace
@@ -81,6 +82,7 @@ def pool_table(rows: tuple[PoolRow, ...], price_margin: float) -> Table:
 
     from aivax_cli.render.money import UNPRICED, usd
     from aivax_cli.render.safe_text import safe_line
+    from aivax_cli.render.spoken import Spoken
 
     table = Table(
         title=f"USD per million tokens; up to {price_margin:.0%} more than the cheapest counts as equal",
@@ -95,11 +97,12 @@ def pool_table(rows: tuple[PoolRow, ...], price_margin: float) -> Table:
         table.add_column(
             heading.lstrip(">"), justify="right" if right else "left", no_wrap=right, overflow="fold"
         )
+    prices: tuple[RenderableType, str, str]
     for row in rows:
         if row.input_usd is None or row.output_usd is None or row.rewrite_usd is None:
-            prices = (UNPRICED, "", "")
+            prices = (Spoken(UNPRICED), "", "")
         elif not row.rewrite_usd:
-            prices = ("free", "", "")
+            prices = (Spoken("free"), "", "")
         else:
             prices = (usd(row.input_usd), usd(row.output_usd), usd(row.rewrite_usd * 1000))
         until = ""
@@ -112,7 +115,7 @@ def pool_table(rows: tuple[PoolRow, ...], price_margin: float) -> Table:
             *prices,
             median,
             str(row.samples),
-            Text(until, style="yellow"),
+            Spoken(until, "yellow"),
         )
     return table
 

@@ -16,6 +16,7 @@ from aivax_cli.cli.diagnosis import size
 from aivax_cli.core.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.progress import Progress
     from rich.table import Table
 
@@ -275,16 +276,21 @@ def _show_overview(session: Session, seen: Overview) -> None:
 
 
 def _provider_table(rows: Sequence[ProviderRow]) -> Table:
+    from aivax_cli.render.spoken import Spoken
+
     table = _table("Providers", "provider", "address", "key")
     for row in rows:
-        table.add_row(f"@{row.name}", row.base_url or "on this machine", _key_cell(row.key, row.variable))
+        place = row.base_url or Spoken("on this machine")
+        table.add_row(f"@{row.name}", place, _key_cell(row.key, row.variable))
     return table
 
 
 def _local_table(rows: Sequence[LocalRow]) -> Table:
+    from aivax_cli.render.spoken import Spoken
+
     table = _table("Local models", "model", "state", ">size", "licence")
     for row in rows:
-        state = "[green]downloaded[/]" if row.downloaded else "[dim]not downloaded[/]"
+        state = Spoken("downloaded", "green") if row.downloaded else Spoken("not downloaded", "dim")
         table.add_row(
             f"@local/{row.name}", state, size(row.size_bytes) if row.size_bytes else "", row.license
         )
@@ -296,7 +302,7 @@ def _used_table(rows: Sequence[ModelRow]) -> Table:
         "Used here, USD per million tokens", "model", ">input", ">cached", ">output", "key", "gateways"
     )
     for row in rows:
-        key = _key_cell(row.key or "not needed", row.variable)
+        key = _key_cell(row.key, row.variable)
         table.add_row(row.label, *_price_cells(row), key, ", ".join(row.gateways))
     return table
 
@@ -309,27 +315,32 @@ def _price_table(rows: Sequence[ModelRow]) -> Table:
     return table
 
 
-def _price_cells(row: ModelRow) -> tuple[str, str, str]:
+def _price_cells(row: ModelRow) -> tuple[RenderableType, str, str]:
     from aivax_cli.render.money import UNPRICED, usd
+    from aivax_cli.render.spoken import Spoken
 
     def cell(price: Decimal | None) -> str:
         return "" if price is None else usd(price) + ("+" if row.tiered else "")
 
     if row.input_usd is None and row.output_usd is None:
-        return UNPRICED, "", ""
+        return Spoken(UNPRICED), "", ""
     if not (row.input_usd or row.output_usd):
-        return "free", "", ""
+        return Spoken("free"), "", ""
     return cell(row.input_usd), cell(row.cached_input_usd), cell(row.output_usd)
 
 
-def _key_cell(key: Key, variable: str | None) -> str:
+def _key_cell(key: Key | None, variable: str | None) -> RenderableType:
+    from aivax_cli.render.spoken import Spoken
+
     match key:
         case "missing":
-            return f"[red]{variable} missing[/]"
+            return Spoken(f"{variable} missing", "red")
         case "present":
-            return f"[green]{variable} present[/]"
+            return Spoken(f"{variable} present", "green")
+        case "from a command":
+            return Spoken("from a command", "dim")
         case _:
-            return f"[dim]{key}[/]"
+            return Spoken("not needed", "dim")
 
 
 def _about(provider: ProviderRow) -> str:

@@ -134,6 +134,7 @@ def _table(found: Sequence[ApiKey]) -> Table:
     from rich.table import Table
 
     from aivax_cli.render.safe_text import safe_line
+    from aivax_cli.render.spoken import Spoken
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("name", "key", "gateways", "requests/min", "USD/day", "made", "revoked"):
@@ -142,7 +143,7 @@ def _table(found: Sequence[ApiKey]) -> Table:
         table.add_row(
             safe_line(key.name),
             key.label,
-            safe_line(", ".join(key.gateways)) or "all",
+            safe_line(", ".join(key.gateways)) or Spoken("all"),
             "" if key.requests_per_minute is None else f"{key.requests_per_minute:,}",
             "" if key.usd_per_day is None else format(key.usd_per_day, "f"),
             key.created[:16].replace("T", " "),

@@ -12,7 +12,7 @@ from aivax_cli.messages.language import Language
 
 _Formatter: Any = typer.Context.formatter_class
 _EXTRA = re.compile(r"(?P<help>.*?)(?P<gap> *)\[(?P<extra>[^\[\]]*)\]", re.DOTALL)
-_TYPE = re.compile(r"<[a-z ]+>")
+_TYPE = re.compile(r"<[a-z\[\] ]+>")
 _WORD = re.compile(r"[A-Z]{3,}")
 
 Command = Any
@@ -29,6 +29,8 @@ def _speak(command: Command, language: Language, context_class: type[typer.Conte
     command.context_class = context_class
     command.help = _text(command.help, language)
     command.short_help = _text(command.short_help, language)
+    for parameter in command.params:
+        parameter.metavar = language.translate(parameter.metavar or "") or None
     if hasattr(command, "commands"):
         command.commands = _Speaking(command.commands, language, context_class)
 

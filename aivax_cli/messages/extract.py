@@ -28,7 +28,18 @@ _TOLD = frozenset(
 _DOORS = frozenset(
     {
         *("note", "warn", "say", "wait_for", "translate", "on_problem", "_on_problem", "on_note", "tell"),
-        *("problem", "_fault", "fail", "said", "_said", "print_exception", "words", "confirm", "prompt"),
+        *(
+            "problem",
+            "_fault",
+            "fail",
+            "said",
+            "_said",
+            "print_exception",
+            "words",
+            "confirm",
+            "prompt",
+            "Spoken",
+        ),
     }
 )
 """Functions and methods whose first argument is read by a person."""

@@ -7,6 +7,7 @@ functions as far as that is simple. What it cannot follow is a `{}`.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -30,6 +31,8 @@ _NAMES = frozenset(
     }
 )
 """What is called so is somebody's or something's name, whatever it may be: never a word of a sentence."""
+
+_FIELD = re.compile(r"\{\w*\}")
 
 Texts = tuple[str, ...]
 _UNKNOWN: Texts = (HOLE,)
@@ -265,6 +268,8 @@ class Reader:
             if name == "join" and call.args:
                 self._keep(self.elements(call.args[0], scope))
                 return _UNKNOWN
+            if name == "format":
+                return [_FIELD.sub(HOLE, text) for text in self.texts(call.func.value, scope)]
             if name in _TRIMS:
                 return [_trimmed(text, name, call) for text in self.texts(call.func.value, scope)]
             if name == "get":
@@ -322,6 +327,10 @@ class Reader:
 
     def _chosen(self, node: ast.expr, scope: Scope) -> Texts:
         """What `table[key]` can be, where the table is a literal."""
+        if isinstance(node, ast.Subscript):
+            inner, there = self._literal(node.value, scope)
+            tables = inner.values if isinstance(inner, ast.Dict) else []
+            return tuple(text for table in tables for text in self.elements(table, there)) or _UNKNOWN
         literal, there = self._literal(node, scope)
         if isinstance(literal, ast.Dict):
             return tuple(text for value in literal.values for text in self.texts(value, there))
@@ -341,6 +350,8 @@ class Reader:
                 return (*self.elements(body, scope), *self.elements(orelse, scope))
             case ast.BoolOp(_, values):
                 return [text for each in values for text in self.elements(each, scope)]
+            case ast.Subscript(value, ast.Slice()):
+                return self.elements(value, scope)
             case ast.Name(name):
                 return self._gathered(name, scope)
             case ast.Call():
