@@ -60,8 +60,11 @@ async def prompted_messages(
     """What a person types, until Ctrl-D on an empty line. It goes to `history_file`, with None nowhere."""
     session = _session(screen, history_file, around)
     around.began(session)
+    answered = True
     while True:
-        draft = around.draft()
+        # A draft that was thrown away with Ctrl-C is not begun with again.
+        draft = around.draft() if answered else None
+        answered = False
         begun = await _begun(screen, draft) if draft else ""
         try:
             text = await session.prompt_async(_prompt(around.context_use()), default=begun)
@@ -74,6 +77,7 @@ async def prompted_messages(
         if text.strip():
             with _typing_kept_hidden():
                 yield text
+            answered = True
 
 
 async def _begun(screen: Screen, draft: Draft) -> str:
