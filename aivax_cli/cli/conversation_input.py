@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
 
 from aivax_cli.core.errors import UsageError
-from aivax_cli.core.types import Conversation, Image, Message
+from aivax_cli.core.types import Conversation, Message
+from aivax_cli.model.message_reading import MessageFaultError, read_message
 
-_ROLES = ("system", "developer", "user", "assistant")
 _NEEDED = "it must be a JSON array of messages, each with role and content, the last from the user"
 
 
@@ -63,30 +62,12 @@ def messages_conversation(place: str, stdin: TextIO | None = None) -> Conversati
 
 
 def _message(item: object, place: str) -> Message:
-    if not isinstance(item, Mapping) or item.get("role") not in _ROLES:
-        raise UsageError(f"{place}: role must be one of {', '.join(_ROLES)}", fix=_NEEDED)
-    role, content = item["role"], item.get("content")
-    images: tuple[Image, ...] = ()
-    if isinstance(content, list):
-        parts = [_part(part, place) for part in content]
-        content = "\n".join(part for part in parts if isinstance(part, str))
-        images = tuple(part for part in parts if isinstance(part, Image))
-    if not isinstance(content, str) or (role == "user" and not content.strip() and not images):
-        raise UsageError(f"{place}: content must be text", fix=_NEEDED)
-    if images and role != "user":
+    try:
+        message = read_message(item, addresses=True)
+    except MessageFaultError as fault:
+        raise UsageError(f"{place}: {fault}", fix=_NEEDED) from fault
+    if message.role == "user" and not message.content.strip() and not message.images:
+        raise UsageError(f"{place}: content must not be empty", fix=_NEEDED)
+    if message.images and message.role != "user":
         raise UsageError(f"{place}: only messages from the user have images")
-    return Message("system" if role == "developer" else role, content, images=images)
-
-
-def _part(part: object, place: str) -> str | Image:
-    """A text, or an image, of a message's content."""
-    if isinstance(part, Mapping):
-        if isinstance(part.get("text"), str):
-            return str(part["text"])
-        address = part.get("image_url")
-        url = address.get("url") if isinstance(address, Mapping) else address
-        if isinstance(url, str) and url.lower().startswith(("data:image/", "https://", "http://")):
-            return Image(url)
-        if "image_url" in part:
-            raise UsageError(f"{place}: image_url needs a url that begins with data:image/ or https://")
-    raise UsageError(f"{place}: only text parts and image_url parts can be sent")
+    return message

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from aivax_cli.core.types import Conversation, Image, Message, ToolCall
+from aivax_cli.core.types import Conversation, Message
+from aivax_cli.model.message_reading import MessageFaultError, read_message
 from aivax_cli.server.faults import RequestError
 
 if TYPE_CHECKING:
@@ -18,13 +19,6 @@ MOST_BYTES = 32 * 1024 * 1024
 """The longest body that is read: images are sent in it."""
 LONGEST_WAIT_S = 60
 """Seconds for a body to come."""
-_ROLES = {
-    "system": "system",
-    "developer": "system",
-    "user": "user",
-    "assistant": "assistant",
-    "tool": "tool",
-}
 _LONGEST_KEY = 128
 _WITH_TOOLS = ("tool_choice", "parallel_tool_calls")
 _MOST_METADATA, _LONGEST_METADATA_KEY, _LONGEST_METADATA = 16, 64, 512
@@ -42,8 +36,8 @@ class ChatRequest:
     body: Mapping[str, Any]
     metadata: Mapping[str, str] = field(default_factory=dict)
     idempotency_key: str | None = None
-    hosted_dialect: bool = False
-    """Whether a stream ends with `[END]`, as the hosted service's does."""
+    hosted_dialect: bool | None = None
+    """Whether a stream ends with `[END]`, as the hosted service's does. None: as the gateway has it."""
     tool_parameters: Mapping[str, Any] = field(default_factory=dict)
     """What goes with the client's own tools: `tool_choice`, `parallel_tool_calls`."""
 
@@ -108,7 +102,7 @@ def chat_request(body: Mapping[str, Any]) -> ChatRequest:
         body=body,
         metadata=_metadata(body.get("metadata")),
         idempotency_key=_idempotency_key(body.get("idempotency_key")),
-        hosted_dialect=body.get("dialect") == "hosted",
+        hosted_dialect=body["dialect"] == "hosted" if body.get("dialect") else None,
         tool_parameters={name: body[name] for name in _WITH_TOOLS if body.get(name) is not None},
     )
 
@@ -126,54 +120,10 @@ def conversation_of(body: Mapping[str, Any]) -> Conversation:
 
 
 def _message(item: object, place: str) -> Message:
-    said = item.get("role") if isinstance(item, Mapping) else None
-    if not isinstance(item, Mapping) or not isinstance(said, str) or said not in _ROLES:
-        raise RequestError(f"{place}.role must be one of {', '.join(_ROLES)}")
-    role: Any = _ROLES[said]
-    content = item.get("content")
-    images: tuple[Image, ...] = ()
-    if isinstance(content, Sequence) and not isinstance(content, str):
-        parts = [_part(part, place) for part in content]
-        content = "\n".join(part for part in parts if isinstance(part, str))
-        images = tuple(part for part in parts if isinstance(part, Image))
-    calls = _tool_calls(item.get("tool_calls"), place)
-    if content is None and (calls or role == "assistant"):
-        content = ""
-    if not isinstance(content, str):
-        raise RequestError(f"{place}.content must be text, or a list of parts")
-    call_id = item.get("tool_call_id")
-    if role == "tool" and not isinstance(call_id, str):
-        raise RequestError(f"{place}.tool_call_id must name the call")
-    return Message(role, content, calls, call_id if role == "tool" else None, images)
-
-
-def _part(part: object, place: str) -> str | Image:
-    if isinstance(part, Mapping):
-        if isinstance(part.get("text"), str):
-            return str(part["text"])
-        address = part.get("image_url")
-        url = address.get("url") if isinstance(address, Mapping) else address
-        if isinstance(url, str) and url.startswith("data:image/"):
-            return Image(url)
-        if isinstance(url, str):
-            raise RequestError(f"{place}: images are sent as data: URLs; addresses are not fetched")
-    raise RequestError(f"{place}: only text parts and image_url parts are understood")
-
-
-def _tool_calls(value: object, place: str) -> tuple[ToolCall, ...]:
-    if not value:
-        return ()
-    if not isinstance(value, list):
-        raise RequestError(f"{place}.tool_calls must be a list")
-    calls = []
-    for call in value:
-        function = call.get("function") if isinstance(call, Mapping) else None
-        if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
-            raise RequestError(f"{place}.tool_calls: each has an id and a function with a name")
-        calls.append(
-            ToolCall(str(call.get("id", "")), function["name"], str(function.get("arguments", "{}")))
-        )
-    return tuple(calls)
+    try:
+        return read_message(item, addresses=False)
+    except MessageFaultError as fault:
+        raise RequestError(f"{place}.{fault}") from fault
 
 
 def _metadata(value: object) -> dict[str, str]:

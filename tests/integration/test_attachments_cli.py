@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 from support.command_line import Done, aivax
+from support.embedding_server import embeddings
 from support.in_process import aivax_here
+from support.knowledge import write_files
 from support.sample_files import (
     write_docx,
     write_epub,
@@ -157,8 +159,14 @@ def test_a_long_document_is_cut_and_that_is_said(place: Place) -> None:
 
 
 def test_a_document_takes_no_part_in_the_search(place: Place) -> None:
+    model = f"{{base_url: {place.upstream.url}, name: m}}"
+    collection = f"embedder: {{model: {model}, dimensions: 32}}\n"
+    write_files(place.root, {"docs/a.md": "Cats sleep.", "collections/kb.yaml": collection})
     more = "knowledge: {collections: [kb], strategy: UserRewrite}\n"
-    write_gateway(place.root, "g", f"{{base_url: {place.upstream.url}, name: m}}", more=more)
+    write_gateway(place.root, "g", model, more=more)
+    place.upstream.answers(embeddings())
+    assert aivax_here("ingest", "docs", "-c", "kb", cwd=place.root).code == 0
+    place.upstream.requests.clear()
     place.complete("-a", place.write("a.txt", b"secret words\n"))
     rewriting = json.dumps(place.upstream.bodies[0])
     assert "What is it?" in rewriting
