@@ -11,6 +11,7 @@ import typer.main
 from typer.core import TyperGroup
 
 from aivax_cli.cli.command import command
+from aivax_cli.cli.plain_values import check_late
 
 Built = Any
 """A command as Typer builds it; the type's name is private there."""
@@ -55,6 +56,7 @@ def lazy_group(places: dict[str, str]) -> type[TyperGroup]:
 
         def __init__(self, **options: Any) -> None:
             super().__init__(**options)
+            check_late(self)
             self.commands = LazyCommands(places)
 
     return LazyGroup
@@ -68,4 +70,6 @@ def _build(name: str, place: str) -> Built:
         part.add_typer(found, name=name)
     else:
         command(part, name)(found)
-    return typer.main.get_group(part).commands[name]
+    built = typer.main.get_group(part).commands[name]
+    check_late(built)
+    return built
