@@ -21,6 +21,7 @@ from aivax_cli.gateway.sections import (
     RemoteInstructions,
     Rewrite,
     Routing,
+    Serving,
     Tool,
 )
 
@@ -120,6 +121,8 @@ class Gateway(Definition):
     """How many times in one turn the model may call tools and be answered."""
     budget: Budget | None = None
     """What may be spent. Models without a price are refused then."""
+    serve: Serving = Field(default_factory=Serving)
+    """How `aivax serve` answers for it."""
     locked: list[Annotated[str, Field(min_length=1)]] = Field(default_factory=list)
     """Fields that nobody may override, dotted: `model`, `parameters.temperature`, or `parameters` whole."""
 

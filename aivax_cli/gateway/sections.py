@@ -113,6 +113,14 @@ class Context(Definition):
     """Only this many of the newest tool results keep their text."""
 
 
+class Serving(Definition):
+    """How `aivax serve` answers for a gateway."""
+
+    dialect: Literal["openai", "hosted"] = "openai"
+    """How streams end: `openai` with `[DONE]`, `hosted` as those of the hosted service, with the usage in the
+    last chunk and `[END]`. A request may say otherwise."""
+
+
 class Budget(Definition):
     """What may be spent. Checked before every model call, by the worst that the call may cost."""
 

@@ -57,6 +57,23 @@ class StoreSettings(Definition):
         return value.rstrip("/")
 
 
+_ImageHost = Annotated[
+    str,
+    pattern(
+        r"^(\*\.)?([a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}(:[0-9]{1,5})?$",
+        "must be a host in lower case, like images.example.com, *.example.com or example.com:8443",
+    ),
+]
+
+
+class ServeSettings(Definition):
+    """What `aivax serve` may do beside answering."""
+
+    image_hosts: list[_ImageHost] = Field(default_factory=list)
+    """Hosts that images in messages are fetched from: `images.example.com`, or `*.example.com` for every host
+    below it. Others are refused, and so is every address that is not on the open internet."""
+
+
 _PROVIDER_NAME = {
     "pattern": r"^[a-z0-9][a-z0-9._-]{0,31}$",
     "patternErrorMessage": "must be lower-case letters, digits, '.', '_' and '-', at most 32",
@@ -74,3 +91,5 @@ class WorkspaceSettings(Definition):
     """What models cost, by reference: `"@provider/name"`. Wins over the built-in price table."""
     store: StoreSettings | None = None
     """Where the vectors are indexed. Without it: in `.aivax/chroma`, on this machine."""
+    serve: ServeSettings = Field(default_factory=ServeSettings)
+    """What `aivax serve` may do beside answering."""

@@ -16,6 +16,7 @@ from aivax_cli.server.chat import ROUTED
 from aivax_cli.server.completions import encoded
 from aivax_cli.server.embeddings import embedding_answer, embedding_request
 from aivax_cli.server.faults import RequestError, headers_of, log_failure, status_of
+from aivax_cli.server.images import with_images
 from aivax_cli.server.requests import body_of, chat_request, read_body
 from aivax_cli.server.streaming import EventStream, ended_when_gone
 
@@ -51,7 +52,7 @@ def adapter_routes() -> list[BaseRoute]:
 async def respond(request: Request) -> Any:
     """OpenAI's Responses, whole or streamed."""
     body = read_body(await body_of(request))
-    asked = chat_request(responses.chat_body(body))
+    asked = chat_request(await with_images(request, responses.chat_body(body)))
     response_id, created = f"resp_{new_id().replace('-', '')}", int(time.time())
     asking = Asking.begin(request, asked)
     if asked.stream:
@@ -63,7 +64,8 @@ async def respond(request: Request) -> Any:
 async def message(request: Request) -> Any:
     """Anthropic's Messages, whole or streamed; errors, too, in Anthropic's shape."""
     try:
-        asked = chat_request(messages.chat_body(read_body(await body_of(request))))
+        body = messages.chat_body(read_body(await body_of(request)))
+        asked = chat_request(await with_images(request, body))
         message_id = f"msg_{new_id().replace('-', '')}"
         asking = Asking.begin(request, asked)
         if asked.stream:

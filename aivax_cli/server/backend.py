@@ -45,6 +45,11 @@ class Turns(Protocol):
         ...
 
     @property
+    def hosted_dialect(self) -> bool:
+        """Whether its streams end as the hosted service's, unless a request says otherwise."""
+        ...
+
+    @property
     def charges(self) -> tuple[Charge, ...]:
         """What it has cost so far."""
         ...
@@ -65,6 +70,11 @@ class Backend(Protocol):
 
     @property
     def answers(self) -> Answers: ...
+
+    @property
+    def image_hosts(self) -> Sequence[str]:
+        """Hosts that images are fetched from, as `images.is_allowed` takes them."""
+        ...
 
     def gateways(self) -> Sequence[GatewayInfo]:
         """Every sound gateway, by name."""

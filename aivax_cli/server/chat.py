@@ -15,6 +15,7 @@ from aivax_cli.server import completions
 from aivax_cli.server.asking import Asking, KeptAnswer
 from aivax_cli.server.completions import Chunks
 from aivax_cli.server.faults import RequestError, error_body
+from aivax_cli.server.images import with_images
 from aivax_cli.server.requests import ChatRequest, body_of, chat_request, read_body
 from aivax_cli.server.streaming import EventStream, Send
 
@@ -26,7 +27,8 @@ ROUTED = "x-model-routed-complexity"
 
 async def chat_completions(request: Request) -> _Json | EventStream:
     """A chat completion, whole or streamed."""
-    return await answer_chat(request, chat_request(read_body(await body_of(request))))
+    body = await with_images(request, read_body(await body_of(request)))
+    return await answer_chat(request, chat_request(body))
 
 
 async def answer_chat(request: Request, asked: ChatRequest) -> _Json | EventStream:
@@ -35,7 +37,8 @@ async def answer_chat(request: Request, asked: ChatRequest) -> _Json | EventStre
     kept = await KeptAnswer.of(request, asked)
     identity, created = f"chatcmpl-{new_id()}", int(time.time())
     if asked.stream:
-        chunks = Chunks(identity, created, asking.turns.model, asked.include_usage, asked.hosted_dialect)
+        hosted = asking.turns.hosted_dialect if asked.hosted_dialect is None else asked.hosted_dialect
+        chunks = Chunks(identity, created, asking.turns.model, asked.include_usage, hosted)
         headers: dict[str, str] = {}
         pieces = _replayed(chunks, kept.answer) if kept.answer else _streamed(asking, chunks, kept, headers)
         return EventStream(request, pieces, lambda error: completions.event(error_body(error)), headers)

@@ -234,7 +234,9 @@ def _text_of(value: object, place: str) -> str:
 def _image(source: object, place: str) -> str:
     if isinstance(source, Mapping) and source.get("type") == "base64":
         return f"data:{source.get('media_type')};base64,{source.get('data')}"
-    raise RequestError(f"{place}: images are sent as base64; addresses are not fetched")
+    if isinstance(source, Mapping) and source.get("type") == "url" and isinstance(source.get("url"), str):
+        return str(source["url"])
+    raise RequestError(f"{place}: the source of an image is of type base64 or url")
 
 
 def _tools(given: object) -> list[dict[str, Any]]:

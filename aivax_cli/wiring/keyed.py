@@ -83,6 +83,11 @@ class KeyedBackend:
         """See `Backend.answers`."""
         return self.backend.answers
 
+    @property
+    def image_hosts(self) -> Sequence[str]:
+        """See `Backend.image_hosts`."""
+        return self.backend.image_hosts
+
     def gateways(self) -> Sequence[GatewayInfo]:
         """See `Backend.gateways`."""
         return [info for info in self.backend.gateways() if self.key.allows(info.name)]
@@ -145,17 +150,21 @@ async def open_application(
     from aivax_cli.server.access import AccessControl, visible_of
     from aivax_cli.server.adapters import adapter_routes
     from aivax_cli.server.app import application
+    from aivax_cli.server.images import ImageFetcher
     from aivax_cli.server.mcp_tools import McpEndpoint
     from aivax_cli.server.playground import Playground
 
     keys = key_file(backend.workspace)
-    mcp = McpEndpoint(visible_of)
+    mcp, images = McpEndpoint(visible_of), ImageFetcher()
     try:
         async with open_everything(backend) as everything:
             control = Middleware(AccessControl, keys=keys, visible_to=everything.for_key, local=local)
             more = [*adapter_routes(), *mcp.routes(), *Playground.load().routes()]
-            yield application(backend, on_ready=on_ready, more_routes=more, middleware=[control])
+            app = application(backend, on_ready=on_ready, more_routes=more, middleware=[control])
+            app.state.images = images
+            yield app
     finally:
+        await images.aclose()
         await mcp.aclose()
         keys.close()
 

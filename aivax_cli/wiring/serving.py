@@ -79,6 +79,7 @@ class _Generation:
     opened: OpenWorkspace
     by_name: Mapping[str, _Ready]
     by_reference: Mapping[str, _Ready]
+    image_hosts: tuple[str, ...] = ()
     changed: dict[tuple[str, str], _Ready] = field(default_factory=dict)
 
 
@@ -140,6 +141,11 @@ class WorkspaceBackend:
     def opened(self) -> OpenWorkspace:
         """What the gateways share: connections, prices, the ledger, the collections."""
         return self._now.opened
+
+    @property
+    def image_hosts(self) -> Sequence[str]:
+        """See `server.backend.Backend.image_hosts`."""
+        return self._now.image_hosts
 
     def gateways(self) -> Sequence[GatewayInfo]:
         """See `server.backend.Backend.gateways`."""
@@ -248,6 +254,11 @@ class ServedGateway:
         return self.plan.targets[0].label
 
     @property
+    def hosted_dialect(self) -> bool:
+        """See `Turns.hosted_dialect`."""
+        return self.plan.gateway.serve.dialect == "hosted"
+
+    @property
     def charges(self) -> tuple[Charge, ...]:
         """See `Turns.charges`."""
         return self.runtime.charges
@@ -283,7 +294,8 @@ def _read(workspace: Workspace, opened: OpenWorkspace, before: Mapping[str, _Rea
         for ready in by_name.values()
         for reference in (ready.loaded.definition.slug, ready.loaded.definition.id)
     }
-    return _Generation(replace(opened, workspace=fresh), by_name, {**by_reference, **by_name})
+    image_hosts = tuple(fresh.settings().serve.image_hosts)
+    return _Generation(replace(opened, workspace=fresh), by_name, {**by_reference, **by_name}, image_hosts)
 
 
 def _changed(now: _Generation, reference: str, ready: _Ready, fields: Mapping[str, object]) -> _Ready:
