@@ -90,10 +90,11 @@ def chat(
     import asyncio
 
     from aivax_cli.cli.chat_opening import Wanted
+    from aivax_cli.cli.orderly_end import until_told_to_end
 
     wanted = Wanted(session, gateway, tuple(settings or ()), go_on, conversation, approve_tools)
     if sys.stdin.isatty() and session.screen.interactive:
-        asyncio.run(_with_person(wanted, markdown=not plain))
+        asyncio.run(until_told_to_end(_with_person(wanted, markdown=not plain)))
     elif not asyncio.run(_with_script(wanted, markdown=not plain)):
         raise typer.Exit(1)
 
