@@ -141,7 +141,6 @@ def _session(screen: Screen, history_file: Path | None, around: Surroundings) ->
         key_bindings=_keys(screen),
         completer=_completer(around.offers),
         complete_while_typing=True,
-        complete_in_thread=True,
         history=_history(screen, history_file),
         bottom_toolbar=line,
         style=Style.from_dict(_STYLES),
