@@ -11,7 +11,7 @@ import asyncio
 import base64
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin, urlsplit
 
@@ -39,8 +39,9 @@ _KINDS: Mapping[bytes, str] = {
     b"GIF89a": "image/gif",
 }
 _TRANSLATED = IPv6Network("64:ff9b::/96")
-_OF_A_CLOUD = ip_address("168.63.129.16")
-"""Azure's own service inside of each of its machines, under an address that looks like any other."""
+_INSIDE = tuple(map(IPv4Network, ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32")))
+"""What `is_global` of older Pythons takes for the open internet (RFC 6890), where Oracle has a service of
+its machines' own; and Azure's, whose address looks like any other."""
 
 Address = IPv4Address | IPv6Address
 
@@ -73,7 +74,8 @@ def is_public(address: Address) -> bool:
             return all(is_public(each) for each in found)
         if address.scope_id is not None:
             return False
-    return address.is_global and not address.is_multicast and address != _OF_A_CLOUD
+    inside = isinstance(address, IPv4Address) and any(address in network for network in _INSIDE)
+    return address.is_global and not address.is_multicast and not inside
 
 
 def is_allowed(url: str, hosts: Sequence[str]) -> bool:
