@@ -22,12 +22,10 @@ if TYPE_CHECKING:
     from aivax_cli.cli.command import Session
     from aivax_cli.gateway.workspace import LoadedGateway, Workspace
 
-_NEEDED_BY_A_CHAT = (
-    "aivax_cli.wiring",
-    "aivax_cli.cli.chat_keeping",
-    "aivax_cli.cli.chat_state",
-    "aivax_cli.cli.chat_commands",
-    "aivax_cli.model.client",
+_NEEDED_BY_A_PROMPT = (
+    "aivax_cli.cli.chat_completion",
+    "aivax_cli.cli.chat_prompt_line",
+    "aivax_cli.render.money",
 )
 _NEEDED_BY_A_TURN = (
     "aivax_cli.cli.chat_turn",
@@ -82,7 +80,7 @@ class Wanted:
         return names[0] if len(names) == 1 else None
 
     def load(self) -> Loaded:
-        """Reads what is needed, and loads the code for it: takes a moment, and may be called in a thread.
+        """Reads what is needed: takes a moment, and may be called in a thread.
 
         Raises UsageError, NotFoundError and DefinitionError.
         """
@@ -92,7 +90,6 @@ class Wanted:
         before = self._taken_up(workspace)
         name = self.gateway or (before.kept.gateway if before else None)
         chosen = workspace.load(name) if name is not None else workspace.load_only()
-        _import(_NEEDED_BY_A_CHAT)
         return Loaded(workspace, chosen.with_settings(self.settings) if self.settings else chosen, before)
 
     def _taken_up(self, workspace: Workspace) -> Earlier | None:
@@ -205,7 +202,18 @@ class Opening:
         if self._loaded is not None:
             return self._loaded
         with _gently():
-            return await asyncio.to_thread(self._wanted.load)
+            return await asyncio.to_thread(self._rehearse)
+
+    def _rehearse(self) -> Loaded:
+        """In a thread: opens the chat once and closes it. Opening it again takes no time that is felt."""
+        loaded = self._wanted.load()
+
+        async def rehearse() -> None:
+            async with open_chat(self._wanted, loaded, told=True):
+                _import(_NEEDED_BY_A_PROMPT)
+
+        asyncio.run(rehearse())
+        return loaded
 
     async def _prompted(self) -> None:
         while self._prompt is None or self._prompt.app.render_counter == 0:

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def warm_up(runtime: GatewayRuntime) -> None:
-    """Loads a gateway's local model, tokenizer and indexes; blocks until they are there.
+    """Loads a gateway's local model, indexes and tokenizer; blocks until they are there.
 
     Nothing is fetched, sent or charged. What goes wrong is left to the turn that needs it.
     """
     store = asset_store(runtime.shared.environ)
-    for load in (_local_model, _tokenizer, _collections):
+    for load in (_local_model, _collections, _tokenizer):
         with suppress(AivaxError):
             load(runtime, store)
 
@@ -36,6 +36,7 @@ def _local_model(runtime: GatewayRuntime, store: AssetStore) -> None:
 
 
 def _tokenizer(runtime: GatewayRuntime, store: AssetStore) -> None:
+    """The last, as nothing else runs for the tenth of a second that it takes."""
     from aivax_cli.model.tokens import encoding_name
 
     model = plan_turn(runtime.gateway, runtime.shared.workspace).answerers[0].label
