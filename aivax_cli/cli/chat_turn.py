@@ -79,8 +79,10 @@ async def ask(chat: Chat, asked: AskAgain, *, markdown: bool = True) -> ChatTurn
     chat.add(turn)
     if turn.result is not None:
         view.close()
+    elif stopped == INTERRUPTED:
+        view.close(note=INTERRUPTED, charges=turn.charges)
     else:
-        view.close_early(INTERRUPTED if stopped == INTERRUPTED else FAILED, turn.charges)
+        view.close_early(FAILED, turn.charges)
     return turn
 
 

@@ -56,7 +56,7 @@ def _part(part: object, *, addresses: bool) -> str | Image:
             if url.lower().startswith(("data:image/", *(("https://", "http://") if addresses else ()))):
                 return Image(url)
             wanted = "data:image/ or https://" if addresses else "data:image/; addresses are not fetched"
-            raise MessageFaultError(f"content: an image_url must begin with {wanted}")
+            raise MessageFaultError(f"content: image_url needs a url that begins with {wanted}")
     raise MessageFaultError("content: only text parts and image_url parts are understood")
 
 

@@ -145,7 +145,7 @@ class TurnView:
 
     def close_early(self, note: str, charges: Sequence[Charge], *, cost_table: bool = False) -> None:
         """Prints the same of a turn that did not come to its end, where there is anything to tell."""
-        if self.text or note == INTERRUPTED or any(charge.amount_usd != 0 for charge in charges):
+        if self.text or any(charge.amount_usd != 0 for charge in charges):
             self.close(note=note, charges=charges, cost_table=cost_table)
 
     def _space(self) -> None:

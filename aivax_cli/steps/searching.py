@@ -37,8 +37,11 @@ _REWRITE_PARAMETERS: dict[str, JsonValue] = {"temperature": 0, "max_completion_t
 
 
 async def require_documents(plan: TurnPlan, strategy: Strategy, ports: Ports) -> None:
-    """Raises KnowledgeError or NotFoundError when a model would be paid before a search that must fail."""
-    calls_first = strategy.rewrite or strategy.tool or plan.routing
+    """Raises KnowledgeError or NotFoundError when a model would be paid before a search that must fail.
+
+    A model that may search need not: with a tool it is called all the same.
+    """
+    calls_first = strategy.rewrite or (plan.routing and not strategy.tool)
     if calls_first and plan.knowledge and ports.retriever:
         await ports.retriever.ready()
 

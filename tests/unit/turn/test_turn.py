@@ -241,7 +241,7 @@ def test_a_search_that_fails_keeps_what_was_embedded_before() -> None:
     assert turn.skus() == ["rag.embedding.query"]
 
 
-@pytest.mark.parametrize("strategy", ["UserRewrite", "FullRewrite", "QueryFunction"])
+@pytest.mark.parametrize("strategy", ["UserRewrite", "FullRewrite"])
 def test_no_model_is_paid_before_a_search_that_must_fail(strategy: str) -> None:
     class Empty(Library):
         async def ready(self) -> None:
