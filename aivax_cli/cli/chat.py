@@ -259,7 +259,7 @@ async def _meant(chat: Chat, text: str, *, person: bool) -> Next:
         return await run_command(chat, *command)
     question = text.removeprefix("/") if text.startswith("//") else text
     # A script's lines are data: no file goes out because its path stands in one.
-    if person and "/" in text:
+    if person:
         from aivax_cli.cli.chat_files import with_images
 
         question = await with_images(chat, question)
