@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from aivax_cli.conversations.log import ConversationLog
     from aivax_cli.render.log_view import Mask
+    from aivax_cli.render.screen import Screen
 
 Format = Literal["markdown", "json"]
 
@@ -148,13 +149,13 @@ def delete(
             count = len(kept.list())
             what = f"{count} conversation{'' if count == 1 else 's'}"
             if count and not yes:
-                _confirm(what)
+                _confirm(session.screen, what)
             kept.delete_all()
         else:
             found = kept.named(conversation)
             what = f"{found.id} ({found.title})" if found.title else found.id
             if not yes:
-                _confirm(what)
+                _confirm(session.screen, what)
             kept.delete(found.id)
     if screen.json_output:
         screen.data({"deleted": count if conversation is None else 1})
@@ -184,12 +185,12 @@ def _switch(session: Session, *, wanted: bool) -> None:
         session.screen.note("conversations are kept" if wanted else "nothing is kept from now on")
 
 
-def _confirm(what: str) -> None:
+def _confirm(screen: Screen, what: str) -> None:
     import sys
 
     if not sys.stdin.isatty():
         raise UsageError(f"{what} would be deleted for good", fix="add --yes to do it")
-    if not typer.confirm(f"Delete {what} for good?", err=True):
+    if not typer.confirm(screen.words(f"Delete {what} for good?"), err=True):
         raise UsageError("nothing was deleted")
 
 

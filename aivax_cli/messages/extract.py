@@ -15,13 +15,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from aivax_cli.messages.catalogue import read_catalogue
+from aivax_cli.messages.scope import HOLE, Scope, parameters, wordy
 from aivax_cli.messages.sources import Module, Place, Sources, called_name, last_name
-from aivax_cli.messages.values import HOLE, Reader, parameters, wordy
+from aivax_cli.messages.values import Reader
 
 _TOLD = frozenset(
     {
         *("problem", "reason", "fallback", "detail", "fix", "stopped", "incomplete", "change", "why"),
-        *("note", "warning", "message", "hint", "notice"),
+        *(
+            "note",
+            "warning",
+            "message",
+            "hint",
+            "notice",
+            "damaged",
+            "unusable",
+            "mend",
+            "custom_error_message",
+        ),
     }
 )
 """Parameters and fields whose text ends up in front of a person, whatever is called with them."""
@@ -44,7 +55,30 @@ _DOORS = frozenset(
 )
 """Functions and methods whose first argument is read by a person."""
 _HOLES = re.compile(r"\{\}(\{\})+")
+_SPEAKING = (
+    *("assets.fetch", "checks.assertions", "checks.asserting", "checks.cassettes", "checks.gating"),
+    *("checks.judging", "checks.python_rule", "checks.results", "checks.retrieval"),
+    *("cli.attachments", "cli.chat_copy", "cli.chat_quoting", "cli.check", "cli.check_generate"),
+    *("cli.compare", "cli.conversation_input", "cli.doctor_collection", "cli.gateway_models", "cli.keys"),
+    *("gateway.basics", "gateway.check_assertion", "gateway.check_file", "gateway.explain"),
+    *("gateway.fields", "gateway.inheriting", "gateway.knowledge", "gateway.sections", "gateway.settings"),
+    *("gateway.writing", "gateway.yamlsyntax", "gateway.yamltree"),
+    *("ingest.importing", "ingest.jsonl", "ingest.readers", "ingest.run", "ingest.shelf"),
+    *("model.engine", "model.failures", "model.message_reading", "model.reading", "model.remote_text"),
+    *("model.wire", "prompt.schema_checks", "prompt.structured", "render.log_view"),
+    *("retrieval.chroma_server", "retrieval.indexes", "retrieval.locking", "retrieval.part_building"),
+    *("retrieval.served", "retrieval.snapshot_check", "retrieval.verification", "server.keys"),
+    *("steps.asking", "steps.routing", "steps.structured", "steps.tools", "storage", "tools.box"),
+    *("tools.http_tool", "tools.link", "tools.mcp_server", "tools.results"),
+)
+"""Modules whose functions put messages together that others hand on: every sentence in them is a text."""
+_NO_SENTENCE = re.compile(
+    r"\b(?:SELECT|FROM|PRAGMA|WHERE)\b|[\\^]|\(\?|\[\w-]+\]|^[A-Z]+ [A-Z]|/\*|;q=|^application/|\n|%[sd]"
+)
 _HELPED = frozenset({"Option", "Argument", "Typer"})
+_SECOND = frozenset({"PydanticCustomError", "pattern"})
+"""Functions whose second argument is."""
+_WORD = re.compile(r"[A-Za-z']{2,}")
 _VALIDATING = (
     "aivax_cli.gateway",
     "aivax_cli.checks",
@@ -85,16 +119,28 @@ class Extraction:
         return self.found
 
     def _visit(self, module: Module, node: ast.AST) -> None:
-        if isinstance(node, ast.Call):
+        if isinstance(node, ast.JoinedStr | ast.Constant):
+            self._sentence(module, node)
+        elif isinstance(node, ast.Call):
             place = Place(module, node)
             for argument in self._spoken(module, node):
                 self._add(argument, place)
             for title in _titles(node):
                 self._add(title, place)
-        elif isinstance(node, ast.FunctionDef):
-            if _is_command(node, module):
-                for paragraph in paragraphs(ast.get_docstring(node) or ""):
-                    self._put(paragraph, f"{module.name}:{node.lineno}")
+        elif isinstance(node, ast.FunctionDef) and _is_command(node, module):
+            for paragraph in paragraphs(ast.get_docstring(node) or ""):
+                self._put(paragraph, f"{module.name}:{node.lineno}")
+
+    def _sentence(self, module: Module, node: ast.JoinedStr | ast.Constant) -> None:
+        """A text in a function of a module that speaks, unless it is a part of another one."""
+        within = module.within.get(node, ())
+        tells = within or module.name.startswith("aivax_cli.gateway.")
+        if not tells or not _speaks(module.name) or node in module.parts:
+            return
+        for text in self._reader.texts(node, Scope(module, within)):
+            if " " in text.strip() and len(_WORD.findall(text)) > 1 and not _NO_SENTENCE.search(text):
+                self._put(text, f"{module.name}:{node.lineno}")
+        self._reader.nested.clear()
 
     def _spoken(self, module: Module, call: ast.Call) -> Iterator[ast.expr]:
         """The arguments of a call that a person reads."""
@@ -107,7 +153,7 @@ class Extraction:
             yield call.args[0]
         if name == "ValueError" and module.name.startswith(_VALIDATING) and call.args:
             yield call.args[0]
-        if name == "PydanticCustomError":
+        if name in _SECOND and len(call.args) > 1:
             yield call.args[1]
         for keyword in call.keywords:
             if keyword.arg in _TOLD:
@@ -173,6 +219,10 @@ def _in_english(module: str) -> bool:
     if len(parts) > 2 and parts[1] == "server" and parts[2] not in _SERVED:
         return True
     return module.startswith(_ENGLISH)
+
+
+def _speaks(module: str) -> bool:
+    return module.removeprefix("aivax_cli.").startswith(_SPEAKING)
 
 
 def _of_error(module: Module, call: ast.Call, errors: frozenset[str]) -> bool:

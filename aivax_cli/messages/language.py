@@ -55,7 +55,7 @@ class Language:
     def _catalogue(self) -> Catalogue:
         from aivax_cli.messages.catalogue import read_catalogue
 
-        return Catalogue(read_catalogue("click_" + self.code) | read_catalogue(self.code))
+        return Catalogue(read_catalogue("libraries_" + self.code) | read_catalogue(self.code))
 
 
 ENGLISH = Language()
@@ -110,10 +110,11 @@ class Catalogue:
             return self._exact[text]
         for template in self._templates:
             values = template.match(text)
-            if values is not None:
-                return template.filled(
-                    [self._line(value, depth.deeper()) or value if free else value for value, free in values]
-                )
+            if values is None:
+                continue
+            said = [self._line(value, depth.deeper()) if free else None for value, free in values]
+            if all(new or template.fits(old) for new, (old, _) in zip(said, values, strict=True)):
+                return template.filled([new or old for new, (old, _) in zip(said, values, strict=True)])
         return None
 
     def _clauses(self, text: str, depth: _Depth) -> str | None:

@@ -21,6 +21,8 @@ class Module:
     functions: Mapping[str, tuple[Function, ...]]
     within: Mapping[ast.AST, tuple[Function, ...]] = field(repr=False)
     """The functions around a node, the innermost first."""
+    parts: frozenset[ast.AST] = field(repr=False)
+    """Texts that are part of another, or no words at all: pieces of f-strings, docstrings, keys."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,9 +112,8 @@ def read_module(name: str, text: str) -> Module:
     functions: dict[str, list[Function]] = {}
     within: dict[ast.AST, tuple[Function, ...]] = {}
     _place(tree, (), functions, within)
-    return Module(
-        name, tree, constants, imports, {key: tuple(found) for key, found in functions.items()}, within
-    )
+    named = {key: tuple(found) for key, found in functions.items()}
+    return Module(name, tree, constants, imports, named, within, frozenset(_parts(tree)))
 
 
 def called_name(call: ast.Call) -> str:
@@ -139,6 +140,23 @@ def own_nodes(function: Function) -> Iterator[ast.AST]:
 
 def _is_method(function: Function) -> bool:
     return bool(function.args.args) and function.args.args[0].arg in ("self", "cls")
+
+
+def _parts(tree: ast.Module) -> Iterator[ast.AST]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.JoinedStr(values):
+                yield from values
+            case ast.Expr(value):
+                yield value
+            case ast.Compare() | ast.Call(ast.Name("AssertionError")):
+                yield from ast.walk(node)
+            case ast.Call(ast.Attribute(attr="removeprefix" | "replace"), args):
+                yield from args
+            case ast.Tuple([ast.Constant() as sign, ast.Constant(bool()), *_]):
+                yield sign  # what a message of a library is known by
+            case _:
+                pass
 
 
 def _place(

@@ -38,10 +38,12 @@ class Template:
                 return None
             values.append(text[start:stop])
             start = stop + len(fragment or "")
-        vague = self.letters < _FEW_LETTERS and not first
-        if vague and any(value.count(" ") >= _FEW_WORDS for value in values):
-            return None
         return [(value, not self._quoted(number)) for number, value in enumerate(values)]
+
+    def fits(self, value: str) -> bool:
+        """Whether an unknown text may be a value: not where the template says little, and the text much."""
+        vague = self.letters < _FEW_LETTERS and not self.fragments[0]
+        return not vague or value.count(" ") < _FEW_WORDS
 
     def filled(self, values: Sequence[str]) -> str:
         """The translation with these values."""

@@ -8,50 +8,33 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 
+from aivax_cli.messages.scope import (
+    HOLE,
+    NAMES,
+    SAME,
+    TRIMS,
+    Scope,
+    Texts,
+    default_of,
+    given,
+    holds,
+    is_property,
+    parameters,
+    put_into,
+    returns,
+    trimmed,
+    wordy,
+)
 from aivax_cli.messages.sources import Function, Module, Place, Sources, called_name, last_name, own_nodes
 
-HOLE = "{}"
 _MOST = 24
 """Readings of one expression; with more, its parts are looked at apart."""
-_DEEPEST = 7
-_SAME = frozenset({"safe_line", "safe_text", "str", "escape", "_escape", "Text", "_shortened", "said"})
-"""Functions that return what they were given, as far as words go."""
-_TRIMS = frozenset(
-    {"strip", "rstrip", "lstrip", "removeprefix", "removesuffix", "lower", "capitalize", "upper"}
-)
-
-_NAMES = frozenset(
-    {
-        *("name", "field", "parameter", "path", "key", "variable", "host", "port", "column", "tag", "role"),
-        *("file", "analysis", "version", "model", "host_and_port", "strategy"),
-    }
-)
-"""What is called so is somebody's or something's name, whatever it may be: never a word of a sentence."""
-
 _FIELD = re.compile(r"\{\w*\}")
 
-Texts = tuple[str, ...]
 _UNKNOWN: Texts = (HOLE,)
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """Where an expression stands: its module, the functions around it, and what their parameters are."""
-
-    module: Module
-    functions: tuple[Function, ...] = ()
-    bound: Mapping[str, Texts] = field(default_factory=dict)
-    path: tuple[object, ...] = ()
-    """What is being followed: a name that leads to itself is unknown."""
-
-    def deeper(self, what: object) -> Scope | None:
-        if what in self.path or len(self.path) >= _DEEPEST:
-            return None
-        return Scope(self.module, self.functions, self.bound, (*self.path, what))
 
 
 class Reader:
@@ -114,7 +97,7 @@ class Reader:
             return self.texts(node, scope)
         if node.format_spec is not None or node.conversion != -1:
             return _UNKNOWN
-        found = () if last_name(node.value) in _NAMES else self.texts(node.value, scope)
+        found = () if last_name(node.value) in NAMES else self.texts(node.value, scope)
         if not found:
             return _UNKNOWN
         if not any(HOLE in text for text in found) or (len(found) == 1 and wordy(found[0])):
@@ -178,7 +161,7 @@ class Reader:
             match node:
                 case ast.Assign([ast.Name(target)], value) if target == name:
                     plain += self.texts(value, scope)
-                case ast.Assign(targets, value) if any(_holds(target, name) for target in targets):
+                case ast.Assign(targets, value) if any(holds(target, name) for target in targets):
                     plain += [
                         text for target in targets for text in self._unpacked(target, value, name, scope)
                     ]
@@ -188,7 +171,7 @@ class Reader:
                     plain += self.texts(value, scope)
                 case ast.AugAssign(ast.Name(target), ast.Add(), value) if target == name:
                     added += self.texts(value, scope)
-                case ast.For(target, values) | ast.comprehension(target, values) if _holds(target, name):
+                case ast.For(target, values) | ast.comprehension(target, values) if holds(target, name):
                     plain += self._iterated(target, values, name, scope)
                 case _:
                     pass
@@ -200,6 +183,13 @@ class Reader:
         if isinstance(value, ast.IfExp):
             both = (self._unpacked(target, each, name, scope) for each in (value.body, value.orelse))
             return tuple(text for texts in both for text in texts)
+        if isinstance(value, ast.Call) and (found := self._inside(value, scope)):
+            function, inner = found
+            returned = [
+                each.value for each in own_nodes(function) if isinstance(each, ast.Return) and each.value
+            ]
+            both = (self._unpacked(target, each, name, inner) for each in returned)
+            return tuple(dict.fromkeys(text for texts in both for text in texts)) or _UNKNOWN
         if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
             for each, part in zip(target.elts, value.elts, strict=False):
                 if isinstance(each, ast.Name) and each.id == name:
@@ -243,26 +233,16 @@ class Reader:
         for place in self._sources.callers(function):
             there = Scope(place.module, place.module.within.get(place.node, ()), {}, scope.path)
             found += self._argument(place.node, function, name, there)
-        default = _default(function, name)
+        default = default_of(function, name)
         found += self.texts(default, Scope(scope.module, path=scope.path)) if default else ()
         return tuple(dict.fromkeys(found)) or _UNKNOWN
 
     def _argument(self, call: ast.Call, function: Function, name: str, scope: Scope) -> Texts:
-        for keyword in call.keywords:
-            if keyword.arg == name:
-                return self.texts(keyword.value, scope)
-        names = parameters(function)
-        if names[:1] in (["self"], ["cls"]):
-            names = names[1:]
-        if function.args.vararg and function.args.vararg.arg == name:
-            rest = call.args[names.index(name) :]
-            return tuple(text for each in rest for text in self.texts(each, scope))
-        place = names.index(name) if name in names else len(call.args)
-        return self.texts(call.args[place], scope) if place < len(call.args) else ()
+        return tuple(text for each in given(call, function, name) for text in self.texts(each, scope))
 
     def _called(self, call: ast.Call, scope: Scope) -> Iterable[str]:
         name = called_name(call)
-        if name in _SAME and call.args:
+        if name in SAME and call.args:
             return self.texts(call.args[0], scope)
         if isinstance(call.func, ast.Attribute):
             if name == "join" and call.args:
@@ -270,8 +250,8 @@ class Reader:
                 return _UNKNOWN
             if name == "format":
                 return [_FIELD.sub(HOLE, text) for text in self.texts(call.func.value, scope)]
-            if name in _TRIMS:
-                return [_trimmed(text, name, call) for text in self.texts(call.func.value, scope)]
+            if name in TRIMS:
+                return [trimmed(text, name, call) for text in self.texts(call.func.value, scope)]
             if name == "get":
                 defaults = self.texts(call.args[1], scope) if len(call.args) > 1 else ()
                 return (*self._chosen(call.func.value, scope), *defaults)
@@ -285,7 +265,7 @@ class Reader:
         if found is None:
             return _UNKNOWN
         function, inner = found
-        if not _returns(function, "str"):
+        if not returns(function, "str"):
             return _UNKNOWN
         values = [node.value for node in own_nodes(function) if isinstance(node, ast.Return) and node.value]
         return [text for value in values for text in self.texts(value, inner)]
@@ -307,13 +287,13 @@ class Reader:
         return function, Scope(module, (function,), bound, inner.path)
 
     def _default(self, function: Function, name: str, module: Module) -> Texts:
-        default = _default(function, name)
+        default = default_of(function, name)
         return self.texts(default, Scope(module)) if default else _UNKNOWN
 
     def _attribute(self, node: ast.Attribute, scope: Scope) -> Iterable[str]:
         """A property of the package that is the only one of its name."""
         known = self._sources.definitions.get(node.attr, [])
-        if len(known) != 1 or not _is_property(known[0][1]) or not _returns(known[0][1], "str"):
+        if len(known) != 1 or not is_property(known[0][1]) or not returns(known[0][1], "str"):
             return _UNKNOWN
         module, function = known[0]
         inner = scope.deeper(function)
@@ -390,28 +370,15 @@ class Reader:
         return self.elements(*literal) if literal else ()
 
     def _put(self, node: ast.AST, name: str, scope: Scope) -> Iterable[str]:
-        match node:
-            case ast.Assign([ast.Name(target)], value) | ast.AugAssign(ast.Name(target), _, value):
-                return self.elements(value, scope) if target == name else ()
-            case ast.AnnAssign(ast.Name(target), _, value) | ast.NamedExpr(ast.Name(target), value) if value:
-                return self.elements(value, scope) if target == name else ()
-            case ast.Call(ast.Attribute(ast.Name(target), "append"), [value]) if target == name:
-                return self.texts(value, scope)
-            case ast.Call(ast.Attribute(ast.Name(target), "insert"), [_, value]) if target == name:
-                return self.texts(value, scope)
-            case ast.Call(ast.Attribute(ast.Name(target), "extend"), [value]) if target == name:
-                return self.elements(value, scope)
-            case _:
-                return ()
+        several, one = put_into(node, name)
+        if several is not None:
+            return self.elements(several, scope)
+        return self.texts(one, scope)
 
     def _passed_elements(self, name: str, function: Function, scope: Scope) -> Iterable[str]:
         for place in self._sources.callers(function):
             there = Scope(place.module, place.module.within.get(place.node, ()), {}, scope.path)
-            names = [each for each in parameters(function) if each not in ("self", "cls")]
-            at = names.index(name) if name in names else len(place.node.args)
-            given = [each.value for each in place.node.keywords if each.arg == name]
-            given += place.node.args[at : at + 1]
-            for each in given:
+            for each in given(place.node, function, name):
                 yield from self.elements(each, there)
 
     def _yielded(self, call: ast.Call, scope: Scope) -> Iterable[str]:
@@ -432,44 +399,3 @@ class Reader:
                 case _:
                     pass
         return texts
-
-
-def wordy(text: str) -> bool:
-    """Whether there are words in it beside the values."""
-    return sum(character.isalpha() for character in text.replace(HOLE, "")) > 1
-
-
-def parameters(function: Function) -> list[str]:
-    """The names of a function's parameters, in order; the one for further arguments after the plain ones."""
-    given = function.args
-    rest = [given.vararg] if given.vararg else []
-    return [each.arg for each in (*given.posonlyargs, *given.args, *rest, *given.kwonlyargs)]
-
-
-def _default(function: Function, name: str) -> ast.expr | None:
-    plain = [*function.args.posonlyargs, *function.args.args]
-    pairs = [*zip(reversed(plain), reversed(function.args.defaults), strict=False)]
-    pairs += [
-        (each, value)
-        for each, value in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
-        if value is not None
-    ]
-    return next((value for each, value in pairs if each.arg == name), None)
-
-
-def _returns(function: Function, kind: str) -> bool:
-    said = ast.unparse(function.returns) if function.returns else ""
-    return said.removesuffix(" | None") == kind
-
-
-def _is_property(function: Function) -> bool:
-    return any(last_name(each) == "property" for each in function.decorator_list)
-
-
-def _holds(target: ast.expr, name: str) -> bool:
-    return any(isinstance(node, ast.Name) and node.id == name for node in ast.walk(target))
-
-
-def _trimmed(text: str, name: str, call: ast.Call) -> str:
-    arguments = [each.value for each in call.args if isinstance(each, ast.Constant)]
-    return str(getattr(text, name)(*arguments)) if len(arguments) == len(call.args) else text
