@@ -1,4 +1,4 @@
-"""Changing fields of a gateway for a while: `--set key=value`, `/set`, a request. Pure.
+"""Changing fields of a gateway for a while: `--set key=value`, `/set`. Pure.
 
 What a gateway lists under `locked` stays as it is, whoever asks.
 """
@@ -14,15 +14,12 @@ import yaml
 from pydantic import ValidationError
 
 from aivax_cli.core.errors import UsageError, unknown_name
-from aivax_cli.core.types import ToolSpec
 from aivax_cli.gateway.definition import Gateway
 from aivax_cli.gateway.explain import dotted, explain
 from aivax_cli.gateway.schema import schema_view
-from aivax_cli.gateway.sections import FUNCTION_NAME
 from aivax_cli.gateway.settable import (
     EXTRA_BODY,
     FIXED,
-    NOT_FROM_REQUESTS,
     REQUEST_FIELDS,
     lock_covers,
     overlap,
@@ -32,7 +29,6 @@ from aivax_cli.gateway.settable import (
 from aivax_cli.gateway.yamltree import Tree
 
 _UNQUOTED_MODEL = re.compile(r"(?<=[\[,\s:])@[^\s,\]}]+")
-_WHOLE = ("seed", "max_completion_tokens", "max_tokens")
 _NO_FIELD = "see `aivax schema gateway`"
 
 
@@ -51,55 +47,7 @@ def with_settings(gateway: Gateway, assignments: Iterable[str], *, locked_at: st
             raise UsageError(f"'{assignment}' sets nothing", fix="write field=value, like temperature=0.2")
         name = full_name(field.strip())
         changes.append((name, _value(name, text)))
-    return _changed(gateway, changes, locked_at)
-
-
-def with_fields(gateway: Gateway, fields: Mapping[str, object], *, locked_at: str = "") -> Gateway:
-    """The gateway with fields changed as a request over the network may: dotted name → JSON value.
-
-    None takes a field back to its default. Raises as `with_settings` does, also for the fields of
-    `settable.NOT_FROM_REQUESTS`, and for a response schema that is not inline: a request names no files.
-    """
-    changes = [(full_name(field), value) for field, value in fields.items()]
-    for name, value in changes:
-        if any(overlap(name, refused) for refused in NOT_FROM_REQUESTS):
-            raise UsageError(f"{name} cannot be changed by a request", fix="the gateway chooses it")
-        if name == "response_schema" and not isinstance(value, dict | None):
-            raise UsageError("response_schema must be a JSON Schema, written out in the request")
-    return _changed(gateway, changes, locked_at)
-
-
-def request_fields(body: Mapping[str, object]) -> dict[str, object]:
-    """What the body of an OpenAI request asks to be changed, as `with_fields` takes it.
-
-    Fields that are null, or are no parameters, are left out; `model` and `tools` are the caller's to read,
-    under `refuse_locked`. `response_format` becomes a response schema: `json_object` any object, `text` none.
-    Raises UsageError for a `response_format` of another type.
-    """
-    fields: dict[str, object] = {}
-    for name, field in REQUEST_FIELDS.items():
-        value = body.get(name)
-        if value is None or name in ("model", "tools"):
-            continue
-        if name in _WHOLE and isinstance(value, float) and value.is_integer():
-            value = int(value)  # JSON knows one kind of number
-        fields[field] = _schema_of(value) if name == "response_format" else value
-    return fields
-
-
-def request_tools(
-    gateway: Gateway, body: Mapping[str, object], *, locked_at: str = ""
-) -> tuple[ToolSpec, ...]:
-    """The functions that the body of an OpenAI request offers the model; whoever asked carries them out.
-
-    Raises UsageError when they are not written as OpenAI's, and when the gateway locks `tools`.
-    """
-    given = body.get("tools")
-    if given is None or given == []:
-        return ()
-    refuse_locked(gateway, "tools", locked_at=locked_at)
-    tools = given if isinstance(given, list) else [None]
-    return tuple(_function(place, tool) for place, tool in enumerate(tools))
+    return changed(gateway, changes, locked_at)
 
 
 def refuse_locked(gateway: Gateway, field: str, *, locked_at: str = "", value: object = None) -> None:
@@ -114,7 +62,8 @@ def refuse_locked(gateway: Gateway, field: str, *, locked_at: str = "", value: o
                 raise UsageError(f"{touched} is locked{where}", fix=f"leave it, or unlock '{lock}' there")
 
 
-def _changed(gateway: Gateway, changes: Sequence[tuple[str, object]], locked_at: str) -> Gateway:
+def changed(gateway: Gateway, changes: Sequence[tuple[str, object]], locked_at: str) -> Gateway:
+    """The gateway with values at dotted names; None takes one back to its default. Raises UsageError."""
     data: dict[str, object] = gateway.model_dump(exclude_unset=True, by_alias=True)
     named = {name for name, _ in changes}
     for name, value in changes:
@@ -208,37 +157,6 @@ def _on_the_wire(field: str, value: object) -> list[str]:
     else:
         return []
     return [REQUEST_FIELDS[name] for name in names if name in REQUEST_FIELDS]
-
-
-def _function(place: int, tool: object) -> ToolSpec:
-    function = tool.get("function") if isinstance(tool, Mapping) else None
-    name = function.get("name") if isinstance(function, Mapping) else None
-    if (
-        not isinstance(function, Mapping)
-        or not isinstance(name, str)
-        or not re.fullmatch(FUNCTION_NAME, name)
-    ):
-        raise UsageError(f'tools[{place}] must be {{"type": "function", "function": {{"name": …}}}}')
-    schema = function.get("parameters", {"type": "object", "properties": {}})
-    description = function.get("description") or ""
-    if not isinstance(schema, Mapping) or not isinstance(description, str):
-        raise UsageError(f"tools[{place}] must have a text as description and a JSON Schema as parameters")
-    return ToolSpec(name, description, schema)
-
-
-def _schema_of(response_format: object) -> object:
-    """The response schema that OpenAI's `response_format` asks for."""
-    kind = response_format.get("type") if isinstance(response_format, Mapping) else None
-    if kind == "text":
-        return None
-    if kind == "json_object":
-        return {"type": "object"}
-    given = response_format.get("json_schema") if isinstance(response_format, Mapping) else None
-    if kind == "json_schema" and isinstance(given, Mapping) and isinstance(given.get("schema"), Mapping):
-        return dict(given["schema"])
-    raise UsageError(
-        "response_format must be of type text, json_object, or json_schema with json_schema.schema"
-    )
 
 
 def _plain(value: Any) -> Any:

@@ -21,7 +21,7 @@ from aivax_cli.gateway.loading import (
     read_settings,
     stands_at,
 )
-from aivax_cli.gateway.overrides import refuse_locked, with_fields, with_settings
+from aivax_cli.gateway.overrides import refuse_locked, with_settings
 from aivax_cli.gateway.places import (
     DEFINITION_ENDINGS,
     SETTINGS_FILE,
@@ -32,6 +32,7 @@ from aivax_cli.gateway.places import (
     state_dir,
 )
 from aivax_cli.gateway.providers import Provider, merge_providers
+from aivax_cli.gateway.request_overrides import with_fields
 from aivax_cli.gateway.settings import WorkspaceSettings
 from aivax_cli.gateway.variables import Written
 from aivax_cli.gateway.yamlfile import display
@@ -69,7 +70,7 @@ class LoadedGateway:
         return self.with_definition(changed)
 
     def with_request(self, fields: Mapping[str, object]) -> LoadedGateway:
-        """What a request over the network changes; raises as `overrides.with_fields` does."""
+        """What a request over the network changes; raises as `request_overrides.with_fields` does."""
         return self.with_definition(with_fields(self.definition, fields, locked_at=self.locked_at))
 
     def filled_in(self) -> dict[str, str]:

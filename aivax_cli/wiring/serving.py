@@ -159,7 +159,7 @@ class WorkspaceBackend:
 
     def open(self, asked: ChatRequest) -> ServedGateway:
         """See `server.backend.Backend.open`."""
-        from aivax_cli.gateway.overrides import request_fields, request_tools
+        from aivax_cli.gateway.request_overrides import request_fields, request_tools
 
         now = self._now
         ready = self._found(asked.model)
@@ -300,7 +300,7 @@ def _read(workspace: Workspace, opened: OpenWorkspace, before: Mapping[str, _Rea
 
 def _changed(now: _Generation, reference: str, ready: _Ready, fields: Mapping[str, object]) -> _Ready:
     """The gateway with a request's fields. Raises UsageError, which names no file of the workspace."""
-    from aivax_cli.gateway.overrides import with_fields
+    from aivax_cli.gateway.request_overrides import with_fields
 
     key = (reference, json.dumps(fields, sort_keys=True))
     if key in now.changed:

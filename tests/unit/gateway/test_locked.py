@@ -4,13 +4,8 @@ import pytest
 
 from aivax_cli.core.errors import UsageError
 from aivax_cli.gateway.definition import Gateway
-from aivax_cli.gateway.overrides import (
-    refuse_locked,
-    request_fields,
-    request_tools,
-    with_fields,
-    with_settings,
-)
+from aivax_cli.gateway.overrides import refuse_locked, with_settings
+from aivax_cli.gateway.request_overrides import request_fields, request_tools, with_fields
 from aivax_cli.gateway.settable import NOT_FROM_REQUESTS, fields, lock_problem, sections
 
 
