@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -34,6 +35,7 @@ def serve(
         bool, typer.Option("--allow-direct", help="Serve models, too: `@provider/name` as `model`.")
     ] = False,
     inherited: Annotated[str | None, typer.Option(hidden=True)] = None,
+    meeting: Annotated[Path | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Serve this workspace's gateways to any OpenAI client.
 
@@ -48,7 +50,7 @@ def serve(
 
     workspace = find_workspace(session.directory)
     if inherited is not None:
-        _serve_as_worker(workspace, inherited, drain_s, allow_direct=allow_direct)
+        _serve_as_worker(workspace, inherited, drain_s, allow_direct=allow_direct, meeting=meeting)
         return
     workspace.providers()
     listening = listen(host, port)
@@ -72,7 +74,9 @@ def serve(
     Workers(command, workers, listening, drain_s).run(ready)
 
 
-def _serve_as_worker(workspace: Workspace, inherited: str, drain_s: int, *, allow_direct: bool) -> None:
+def _serve_as_worker(
+    workspace: Workspace, inherited: str, drain_s: int, *, allow_direct: bool, meeting: Path | None
+) -> None:
     number, *pipe = map(int, inherited.split(","))
 
     def ready() -> None:
@@ -82,7 +86,7 @@ def _serve_as_worker(workspace: Workspace, inherited: str, drain_s: int, *, allo
 
     threading.Thread(target=_end_after, args=(os.getppid(),), daemon=True).start()
     listening = socket.socket(fileno=number)
-    _serve(workspace, listening, drain_s, allow_direct=allow_direct, on_ready=ready)
+    _serve(workspace, listening, drain_s, allow_direct=allow_direct, on_ready=ready, meeting=meeting)
 
 
 def _end_after(parent: int) -> None:
@@ -99,6 +103,7 @@ def _serve(
     *,
     allow_direct: bool,
     on_ready: Callable[[], None],
+    meeting: Path | None = None,
 ) -> None:
     import asyncio
 
@@ -111,7 +116,7 @@ def _serve(
     async def main() -> None:
         async with (
             open_backend(workspace, allow_direct=allow_direct) as backend,
-            open_application(backend, local=local, on_ready=on_ready) as app,
+            open_application(backend, local=local, on_ready=on_ready, meeting=meeting) as app,
         ):
             await run_server(app, listening, drain_s=drain_s)
 

@@ -89,6 +89,7 @@ def application(
     )
     app.state.backend = backend
     app.state.metrics = Metrics()
+    app.state.siblings = None
     app.state.ready = False
     return app
 
@@ -143,10 +144,12 @@ async def ready(request: Request) -> Response:
 
 
 async def metrics(request: Request) -> Response:
-    """See `metrics.Metrics`."""
+    """See `metrics.Metrics` and `sharing.Siblings`."""
     from starlette.responses import Response
 
-    return Response(request.app.state.metrics.text(), media_type=CONTENT_TYPE)
+    siblings = request.app.state.siblings
+    others = () if siblings is None else await siblings.samples()
+    return Response(request.app.state.metrics.text(others), media_type=CONTENT_TYPE)
 
 
 async def openapi(request: Request) -> Response:

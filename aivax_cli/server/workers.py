@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -23,9 +25,10 @@ _PAUSE_S = 0.2
 
 @dataclass(slots=True)
 class Workers:
-    """`count` processes that run `command` with the socket's and a pipe's number added.
+    """`count` processes that run `command` with the socket's and a pipe's number added, and where they meet.
 
-    A worker writes a byte into the pipe when it is ready.
+    A worker writes a byte into the pipe when it is ready. They meet in a folder that this user alone may
+    enter, each under the number of its place, which one that takes its place has too.
     """
 
     command: Sequence[str]
@@ -33,6 +36,7 @@ class Workers:
     listening: socket.socket
     drain_s: int
     _running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    _meeting: str = ""
     _told: bool = False
 
     def run(self, on_ready: Callable[[], None]) -> None:
@@ -41,6 +45,7 @@ class Workers:
             raise UsageError("--workers needs a system that hands sockets on", fix="leave it out on Windows")
         before = {each: signal.signal(each, self._end) for each in (signal.SIGINT, signal.SIGTERM)}
         try:
+            self._meeting = tempfile.mkdtemp(prefix="aivax-")
             self._start_all()
             if not self._told:
                 on_ready()
@@ -49,13 +54,15 @@ class Workers:
                 time.sleep(_PAUSE_S)
         finally:
             self._stop()
+            shutil.rmtree(self._meeting, ignore_errors=True)
             for each, handler in before.items():
                 signal.signal(each, handler)
 
     def _start_all(self) -> None:
         reading, writing = os.pipe()
         try:
-            self._running = [self._start(writing) for _ in range(self.count)]
+            for place in range(self.count):
+                self._running.append(self._start(place, writing))
             ready, until = 0, time.monotonic() + _START_WITHIN_S
             while ready < self.count and not self._told:
                 if select.select([reading], [], [], _PAUSE_S)[0]:
@@ -66,13 +73,13 @@ class Workers:
             os.close(reading)
             os.close(writing)
 
-    def _start(self, ready_to: int | None = None) -> subprocess.Popen[bytes]:
+    def _start(self, place: int, ready_to: int | None = None) -> subprocess.Popen[bytes]:
         number = self.listening.fileno()
         passed = (number,) if ready_to is None else (number, ready_to)
         joined = ",".join(map(str, passed))
         # A session of its own: Ctrl-C at the terminal is this process's to pass on.
         return subprocess.Popen(
-            [*self.command, "--inherited", joined],
+            [*self.command, "--inherited", joined, "--meeting", f"{self._meeting}/{place + 1}.sock"],
             pass_fds=passed,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
@@ -85,7 +92,7 @@ class Workers:
                     "worker %d ended with %s; another takes its place", worker.pid, worker.returncode
                 )
                 time.sleep(_PAUSE_S)
-                self._running[place] = self._start()
+                self._running[place] = self._start(place)
 
     def _end(self, number: int, frame: object) -> None:
         del number, frame

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from aivax_cli.usage.key_spending import KEY_METADATA, KeyDay, key_reservations,
 
 if TYPE_CHECKING:
     from decimal import Decimal
+    from pathlib import Path
 
     from starlette.applications import Starlette
 
@@ -142,9 +143,12 @@ async def open_everything(backend: WorkspaceBackend) -> AsyncIterator[Everything
 
 @asynccontextmanager
 async def open_application(
-    backend: WorkspaceBackend, *, local: bool, on_ready: Callable[[], None]
+    backend: WorkspaceBackend, *, local: bool, on_ready: Callable[[], None], meeting: Path | None = None
 ) -> AsyncIterator[Starlette]:
-    """The whole server. `local`: it listens on this machine alone, and needs no keys while there are none."""
+    """The whole server. `local`: it listens on this machine alone, and needs no keys while there are none.
+
+    `meeting` is the socket under which a worker finds the others, for their counters.
+    """
     from starlette.middleware import Middleware
 
     from aivax_cli.server.access import AccessControl, visible_of
@@ -153,6 +157,7 @@ async def open_application(
     from aivax_cli.server.images import ImageFetcher
     from aivax_cli.server.mcp_tools import McpEndpoint
     from aivax_cli.server.playground import Playground
+    from aivax_cli.server.sharing import Siblings
 
     keys = key_file(backend.workspace)
     mcp, images = McpEndpoint(visible_of), ImageFetcher()
@@ -162,7 +167,12 @@ async def open_application(
             more = [*adapter_routes(), *mcp.routes(), *Playground.load().routes()]
             app = application(backend, on_ready=on_ready, more_routes=more, middleware=[control])
             app.state.images = images
-            yield app
+            async with AsyncExitStack() as stack:
+                if meeting is not None:
+                    app.state.siblings = Siblings(app.state.metrics, meeting)
+                    stack.push_async_callback(app.state.siblings.aclose)
+                    await app.state.siblings.listen()
+                yield app
     finally:
         await images.aclose()
         await mcp.aclose()
