@@ -17,7 +17,7 @@ from aivax_cli.render.safe_text import safe_line
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from aivax_cli.cli.chat_completion import Offer
+    from aivax_cli.cli.chat_completion import Offer, Offers
     from aivax_cli.cli.chat_keeping import Earlier
     from aivax_cli.cli.chat_next import Next
     from aivax_cli.cli.chat_opening import Opening, Wanted
@@ -132,8 +132,18 @@ async def _talk(
     from aivax_cli.cli.chat_next import Draft, Leave
 
     draft: Draft | None = None
+    completing: Offers | None = None
+
+    def offers(text: str) -> Iterable[Offer]:
+        nonlocal completing
+        if completing is None and opening.chat is not None:
+            from aivax_cli.cli.chat_completion import Offers
+
+            completing = Offers(opening.chat)
+        return completing(text) if completing else ()
+
     around = Surroundings(
-        offers=lambda text: _offers(opening.chat, text),
+        offers=offers,
         line=lambda columns: _prompt_line(opening.chat, columns) or title[:columns],
         context_use=lambda: _context_use(opening.chat),
         draft=lambda: draft,
@@ -212,14 +222,6 @@ def _deaf_to_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _offers(chat: Chat | None, text: str) -> Iterable[Offer]:
-    if chat is None:
-        return ()
-    from aivax_cli.cli.chat_completion import offers
-
-    return offers(chat)(text)
 
 
 def _prompt_line(chat: Chat | None, columns: int) -> str:
