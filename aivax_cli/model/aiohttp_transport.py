@@ -3,6 +3,7 @@ every connection in it, aiohttp's does not."""
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
@@ -15,6 +16,7 @@ from httpx_aiohttp import AiohttpTransport, HttpxAiohttpClient
 from yarl import URL
 
 from aivax_cli.model.outgoing import opened
+from aivax_cli.model.pacing import Beat, Pace
 from aivax_cli.model.sending import Answer, HttpxAnswer, HttpxSender, Timeouts
 
 _READ_BYTES = 64 * 1024
@@ -92,6 +94,7 @@ class _Transport(AiohttpTransport):
 
     def __init__(self, context: ssl.SSLContext, proxy: httpx.Proxy | None = None) -> None:
         super().__init__(verify=context, proxy=proxy, client=lambda: _session(context))
+        self._beat = Beat()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         try:
@@ -123,7 +126,7 @@ class _Transport(AiohttpTransport):
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise _named(error, httpx.Request("POST", url)) from error
         if "content-encoding" not in response.headers:
-            return _Answer(response)
+            return _Answer(response, self._beat)
         request = httpx.Request("POST", url)
         stream = _Stream(response, request)
         return HttpxAnswer(
@@ -134,8 +137,11 @@ class _Transport(AiohttpTransport):
 class _Answer:
     """Implements `sending.Answer`."""
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, beat: Beat) -> None:
         self._response = response
+        self._beat = beat
+        self._pace = Pace()
+        self._time = asyncio.get_running_loop().time
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
 
@@ -146,10 +152,27 @@ class _Answer:
 
     async def read(self) -> bytes:
         """See `Answer.read`."""
+        content = self._response.content
+        if self._pace.quick and not content.is_eof():
+            await self._held()
         try:
-            return await self._response.content.readany()
+            piece = await content.readany()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _named(error, httpx.Request("POST", str(self._response.url)), reading=True) from error
+        self._pace.read(self._time())
+        return piece
+
+    async def _held(self) -> None:
+        """Waits for the beat, and leaves what comes until then with the system, which reads it in one go."""
+        connection = self._response.connection
+        transport = connection.transport if connection is not None else None
+        if transport is None or not transport.is_reading():
+            await self._beat.next()
+            return
+        transport.pause_reading()
+        await self._beat.next()
+        if not transport.is_closing():
+            transport.resume_reading()
 
     async def aclose(self) -> None:
         """See `Answer.aclose`."""

@@ -150,6 +150,8 @@ def _impossible(report: Mapping[str, object], *names: str) -> bool:
 
 def _whole(value: object) -> int | None:
     """A whole number from 0 to _LARGEST_COUNT; JSON's `84.0` counts as 84."""
+    if type(value) is int:  # as nearly every count is written
+        return value if 0 <= value <= _LARGEST_COUNT else None
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return None
     number = _decimal(value)

@@ -22,6 +22,7 @@ from aivax_cli.model.sending import Timeouts as Timeouts
 
 _MAX_ERROR_BYTES = 64 * 1024
 _DRAIN_S = 0.05
+_MOST_PLACES = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ class HttpChatModel:
         self._senders: dict[str, Sender] = {}
         self._pools: dict[tuple[bool, bool], Sender] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._places: dict[tuple[ModelTarget, str | None], failures.Place] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -108,8 +110,8 @@ class HttpChatModel:
             for adapted in adaptations(call, exchange.dialect):
                 yield adapted
             while True:
-                for text in exchange.texts:
-                    yield ModelText(text)
+                if exchange.text:
+                    yield ModelText(exchange.text)
                 if exchange.end is not None:
                     break
                 await exchange.advance()
@@ -121,8 +123,7 @@ class HttpChatModel:
     async def _begin(self, call: ModelCall) -> _Exchange:
         """Sends the request and reads until the first text, or to the end if there is none."""
         call, key = await self._reachable(call)
-        place = failures.Place.of(call.target, _url(call.target), key)
-        exchange = _Exchange(call, place, self._timeouts.of(call))
+        exchange = _Exchange(call, self._place(call.target, key), self._timeouts.of(call))
         try:
             await self._send(exchange, key)
             await exchange.advance()
@@ -135,6 +136,15 @@ class HttpChatModel:
         """Starts a model that runs on this machine, so that no call waits for it. Raises AivaxError."""
         if self._local is not None:
             await self._local.endpoint(target.name)
+
+    def _place(self, target: ModelTarget, key: str | None) -> failures.Place:
+        """What messages say of who is asked. Raises ModelError when the address cannot be one."""
+        place = self._places.get((target, key))
+        if place is None:
+            if len(self._places) >= _MOST_PLACES:
+                self._places.clear()
+            place = self._places[target, key] = failures.Place.of(target, _url(target), key)
+        return place
 
     async def _reachable(self, call: ModelCall) -> tuple[ModelCall, str | None]:
         target = call.target
@@ -201,14 +211,14 @@ class HttpChatModel:
 class _Exchange:
     """One request and its answer, begun: the first text has been read. Close it to end the request.
 
-    `texts` are the pieces that came last, `end` is there once nothing follows them.
+    `text` is what came last, `end` is there once nothing follows it.
     """
 
     def __init__(self, call: ModelCall, place: failures.Place, timeouts: Timeouts) -> None:
         self.call = call
         self.place = place
         self.dialect = wire.OPENAI
-        self.texts: list[str] = []
+        self.text = ""
         self.end: ModelEnd | None = None
         self._timeouts = timeouts
         self._parts = wire.AnswerParts(call.target.name)
@@ -252,16 +262,16 @@ class _Exchange:
         return answer.status, answer.headers, body
 
     async def advance(self) -> None:
-        """Sets the next texts, or the end. Raises ModelError when the answer fails before its first text."""
+        """Sets the next text, or the end. Raises ModelError when the answer fails before its first text."""
         import httpx
 
         if self._reader is None:
             return
         begun = self._parts.begun
-        self.texts = []
+        self.text = ""
         try:
-            self.texts = await self._reader.texts()
-            if not self.texts:
+            self.text = await self._reader.text()
+            if not self.text:
                 self.end = self._parts.end()
         except ModelError as error:
             if not begun and not self._parts.begun:

@@ -16,7 +16,7 @@ MAX_EVENT_BYTES = 8 * 1024 * 1024
 """The most bytes that one event, or a whole JSON body, may have. An answer's event has some hundred."""
 
 _BOM = b"\xef\xbb\xbf"
-_LESSONS = range(3, 12)
+_LESSONS = range(6, 14)
 """At which of the chunks that are parsed their frame is learnt: it takes as long as parsing three of them,
 which short answers do not make up for, nor those of endpoints whose chunks are all different."""
 
@@ -26,7 +26,7 @@ class AnswerTooLargeError(Exception):
 
 
 class AnswerReader:
-    """Reads a 200 answer: feeds it to `answer` and gives its text as it comes.
+    """Reads a 200 answer: feeds it to `answer` and gives its text as it comes, what came together as one.
 
     What the body is, is told by its first byte, since content types are not to be relied on.
     """
@@ -42,13 +42,13 @@ class AnswerReader:
         self._complete = False
         self._failure: Exception | None = None
 
-    async def texts(self) -> list[str]:
-        """The next pieces of text, all that have come; none when the answer is complete.
+    async def text(self) -> str:
+        """The next piece of text, all that has come; empty when the answer is complete.
 
         Raises ModelError when it is no answer or an incomplete one, and httpx's errors as they are, once the
         text before is told.
         """
-        found: list[str] = []
+        found = ""
         try:
             if not self._begun:
                 self._begun = True
@@ -64,19 +64,19 @@ class AnswerReader:
             ) from error
         return found
 
-    async def _first(self) -> list[str]:
+    async def _first(self) -> str:
         """The text of a whole body; nothing yet of a stream."""
         body = self._body
         start = await body.peek()
         if start == b"<" or body.content_type == "text/html":
             raise failures.not_an_answer("a web page (HTML)", await body.whole(), self._place)
         if start not in (b"{", b"[") and body.content_type != "application/json":
-            return []
+            return ""
         text = _whole(await body.whole(), self._answer, self._place)
         self._complete = True
-        return [text] if text else []
+        return text
 
-    async def _some(self) -> list[str]:
+    async def _some(self) -> str:
         """The text of the next bytes, which may be none."""
         import httpx
 
@@ -86,17 +86,16 @@ class AnswerReader:
             if not self._answer.is_whole(abrupt=True):
                 raise
             self._end()
-            return []
+            return ""
         found: list[str] = []
         try:
             for text in self._taken(piece):
-                if text:
-                    found.append(text)
+                found.append(text)  # what came before an error counts
         except (ModelError, AnswerTooLargeError) as error:
-            if not found:
+            if not any(found):
                 raise
             self._failure = error
-        return found
+        return "".join(found)
 
     def _taken(self, piece: bytes) -> Iterator[str]:
         for data in self._events.feed(piece) if piece else self._events.finish():

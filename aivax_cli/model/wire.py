@@ -64,14 +64,14 @@ def request_body(call: ModelCall, dialect: Dialect = OPENAI) -> dict[str, object
 
 def encode(body: Mapping[str, object]) -> bytes:
     """JSON in UTF-8. Half surrogate pairs, which no UTF-8 can hold, become `?`."""
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), default=_plain)
-    return text.encode("utf-8", "replace")
+    return _ENCODER.encode(body).encode("utf-8", "replace")
 
 
 def decode(text: str) -> object:
     """Parses JSON, fractions as Decimal. Raises ValueError, also for numbers and depths beyond all reason."""
     try:
-        return _DECODER.decode(text)
+        value, end = _DECODER.raw_decode(text) if text[:1] in "{[" else (None, 0)
+        return value if 0 < end == len(text) else _DECODER.decode(text)
     except (DecimalException, RecursionError) as error:
         raise ValueError("a number or a nesting beyond all reason") from error
 
@@ -103,6 +103,8 @@ def error_in(payload: object) -> WireError | None:
 
     A payload that has choices and no `error` is none, whatever else it says.
     """
+    if isinstance(payload, dict) and payload.get("choices") and not payload.get("error"):
+        return None  # as nearly all are
     if isinstance(payload, list) and payload:
         return error_in(payload[0])
     if not isinstance(payload, dict):
@@ -113,8 +115,6 @@ def error_in(payload: object) -> WireError | None:
         return WireError(_words(said), _status(error.get("code")), _words(error.get("code")))
     if error:
         return WireError(_words(error), _status(payload.get("status") or payload.get("code")))
-    if payload.get("choices"):
-        return None
     said = payload.get("message") or payload.get("detail")
     if said and "choices" not in payload:
         return WireError(_words(said), _status(payload.get("code")), _words(payload.get("code")))
@@ -213,18 +213,19 @@ class AnswerParts:
         return text
 
     def _add_reports(self, payload: Mapping[str, object], choices: object) -> None:
-        reports = [payload.get("usage")]
+        self._add_report(payload.get("usage"))
         groq = payload.get("x_groq")
         if isinstance(groq, dict):
-            reports.append(groq.get("usage"))
+            self._add_report(groq.get("usage"))
         if isinstance(choices, list) and choices and isinstance(choices[0], dict):
-            reports.append(choices[0].get("usage"))
-        for report in reports:
-            if isinstance(report, dict) and report:
-                self._report = merged(self._report, report)
+            self._add_report(choices[0].get("usage"))
         context = payload.get("generation_context")
         if isinstance(context, dict):
             self._billed = billed_charges(context.get("generated_usage")) or self._billed
+
+    def _add_report(self, report: object) -> None:
+        if report and isinstance(report, dict):
+            self._report = merged(self._report, report)
 
     def _paired(self, text: str) -> str:
         """Joins a surrogate pair that the endpoint cut in two (`\\ud83d` and `\\ude0a` in two chunks)."""
@@ -276,6 +277,9 @@ def _plain(value: object) -> object:
     if isinstance(value, Decimal):
         return float(value)
     raise TypeError(f"{type(value).__name__} is no JSON value")
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_plain)
 
 
 def _text_of(part: Mapping[str, object]) -> str:

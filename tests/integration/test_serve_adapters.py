@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import anthropic
 import httpx
@@ -70,7 +71,8 @@ def test_a_response_has_text_and_usage(client):
     assert (used.input_tokens, used.input_tokens_details.cached_tokens, used.total_tokens) == (10, 4, 13)
 
 
-def test_a_streamed_response_is_the_same_in_pieces(client):
+def test_a_streamed_response_is_the_same_in_pieces(client, upstream):
+    upstream.answers(replace(says(ANSWER, cached=4), pause_s=0.03))
     with client.responses.stream(model="g", input="Two and two?") as stream:
         events = list(stream)
         final = stream.get_final_response()
@@ -170,7 +172,8 @@ def test_a_message_has_text_and_usage(claude):
     assert (used.input_tokens, used.cache_read_input_tokens, used.output_tokens) == (6, 4, 3)
 
 
-def test_a_streamed_message_is_the_same_in_pieces(claude):
+def test_a_streamed_message_is_the_same_in_pieces(claude, upstream):
+    upstream.answers(replace(says(ANSWER, cached=4), pause_s=0.03))
     with claude.messages.stream(model="g", max_tokens=50, messages=HI) as stream:
         pieces = list(stream.text_stream)
         final = stream.get_final_message()
