@@ -14,7 +14,8 @@ class Progress:
     """How far an ingest is. Only the counts of the current phase move.
 
     While `reading`: files of all files; `current` is the one at hand. While `embedding`: chunks of all that
-    need a vector. `indexing` has no counts: it is short. `phase_s` is the time since the phase began.
+    need a vector. While `indexing`: vectors of all that the index lacks, 0 of 0 until that is known.
+    `phase_s` is the time since the phase began.
     """
 
     phase: Phase

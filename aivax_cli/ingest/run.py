@@ -141,11 +141,12 @@ class _Run:
         self._read(collection)
         self._begin("embedding")
         embedding = self._embed(self._again())
+        self.chunks_done = self.chunks_total = 0
         self._begin("indexing")
         with self.catalogue.writing() as writer:
             writer.drop_unused_vectors(collection.id)
         embedding.measure_background(self._again())
-        problem = sync_vectors(self.catalogue, self._again(), self.directory, self.server)
+        problem = sync_vectors(self.catalogue, self._again(), self.directory, self.server, self._indexed)
         if problem:
             self.tally.warnings.append(Notice(collection.name, problem))
         return self._summary(embedding)
@@ -291,6 +292,10 @@ class _Run:
 
     def _embedded(self, chunks: int) -> None:
         self.chunks_done += chunks
+        self._tell()
+
+    def _indexed(self, vectors: int, of: int) -> None:
+        self.chunks_done, self.chunks_total = vectors, of
         self._tell()
 
 

@@ -74,18 +74,16 @@ class IngestProgress:
                 self._bar.remove_task(self._task)
             phase = self._screen.words(_PHASES.get(progress.phase, progress.phase))
             self._task = self._bar.add_task(phase, total=None, speed="", current="")
-        embedding = progress.phase == "embedding"
-        done = progress.chunks_done if embedding else progress.files_done
-        total = progress.chunks_total if embedding else progress.files_total
+        reading = progress.phase == "reading"
+        done = progress.files_done if reading else progress.chunks_done
+        total = progress.files_total if reading else progress.chunks_total
         speed = done / progress.phase_s if progress.phase_s > 0 else 0.0
         if self._task is not None:
             self._bar.update(
                 self._task,
                 completed=done,
                 total=total or None,
-                speed=self._screen.words(f"{speed:.0f} {'chunks' if embedding else 'files'}/s")
-                if done
-                else "",
+                speed=self._screen.words(f"{speed:.0f} {'files' if reading else 'chunks'}/s") if done else "",
                 current=safe_line(progress.current)[-40:],
             )
 

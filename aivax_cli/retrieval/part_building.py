@@ -4,9 +4,9 @@
 
 A part of some size is written by a process of its own. Chroma is native code that may end its process, and
 what it held goes back to the system whole: in one process, what its threads had in memory for one part is
-still there beside the next one's. The job is one line of JSON on stdin, the answer one on stdout. The process
-ends as soon as its stdin does, that is, with the one that started it, however that ends. All that it changes
-is a folder at which nothing points yet.
+still there beside the next one's. The job is one line of JSON on stdin; stdout has lines that say how many
+vectors have been written, then the answer. The process ends as soon as its stdin does, that is, with the one
+that started it, however that ends. All that it changes is a folder at which nothing points yet.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryFile
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -49,6 +51,9 @@ PROBES_FOUND = 0.9
 SAME = 1e-3
 """A vector asked for itself is found at a cosine of at least 1 less this."""
 
+_WRITTEN = "written "
+"""What begins a line that says how many vectors are more in the part."""
+
 ARENAS = {"MALLOC_ARENA_MAX": "2"}
 """glibc gives each thread its own pool of memory, in which Chroma's threads left 50 MB and more unused."""
 
@@ -74,47 +79,64 @@ class Built:
     vectors: int
 
 
-def build(catalogue: Catalogue, job: Job) -> Built:
-    """Writes a part in this process. Raises ChromaFailedError, OSError."""
+def build(catalogue: Catalogue, job: Job, on_written: Callable[[int], None]) -> Built:
+    """Writes a part in this process; `on_written` gets how many vectors are more in it.
+
+    Raises ChromaFailedError, OSError.
+    """
     with catalogue.reading() as reader:
         collection = reader.collection(job.collection)
         if collection is None:
             raise ChromaFailedError(f"no collection named '{job.collection}'")
-        last = _fill(reader, collection, job)
+        last = _fill(reader, collection, job, on_written)
         return Built(last, _probe(reader, collection, job, last))
 
 
-def build_apart(catalogue: Catalogue, job: Job) -> Built:
-    """Writes a part in a process of its own. Raises ChromaFailedError, OSError."""
+def build_apart(catalogue: Catalogue, job: Job, on_written: Callable[[int], None]) -> Built:
+    """As `build`, in a process of its own."""
     values = asdict(job) | {"directory": str(catalogue.path.parent.absolute())}
     values["folder"] = str(job.folder.absolute())
-    process = subprocess.Popen(
-        [sys.executable, "-m", __spec__.name],
-        cwd=Path(__file__).parents[2],  # `-m` looks there first: never into the user's folder
-        env={**os.environ, **ARENAS},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-    )
-    try:
-        assert process.stdin is not None and process.stdout is not None
-        stdin, process.stdin = process.stdin, None  # which `communicate` would close
-        with stdin:
-            stdin.write(json.dumps(values) + "\n")
-            stdin.flush()
-            out, error = process.communicate()
-    finally:
-        process.kill()
+    with TemporaryFile("w+", encoding="utf-8", errors="replace") as complaints:
+        process = subprocess.Popen(
+            [sys.executable, "-m", __spec__.name],
+            cwd=Path(__file__).parents[2],  # `-m` looks there first: never into the user's folder
+            env={**os.environ, **ARENAS},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+        )
+        try:
+            out = _followed(process, json.dumps(values), on_written)
+        finally:
+            process.kill()
+            process.wait()
+        complaints.seek(0)
+        return _answer(process.returncode, out, complaints.read())
+
+
+def _followed(process: subprocess.Popen[str], job: str, on_written: Callable[[int], None]) -> str:
+    """Hands the job over and tells what is written; gives the last line, when the process has ended."""
+    assert process.stdin is not None and process.stdout is not None
+    last = ""
+    # Its stdin stays open until then: the process ends with it.
+    with suppress(BrokenPipeError), process.stdin as stdin, process.stdout as stdout:
+        stdin.write(job + "\n")
+        stdin.flush()
+        for line in stdout:
+            if line.startswith(_WRITTEN):
+                on_written(int(line.removeprefix(_WRITTEN)))
+            else:
+                last = line
         process.wait()
-    return _answer(process.returncode, out, error)
+    return last
 
 
 def _answer(code: int, out: str, error: str) -> Built:
     try:
-        answer = json.loads(out.splitlines()[-1])
+        answer = json.loads(out)
         if "error" in answer:
             raise ChromaFailedError(str(answer["error"]))
         return Built(int(answer["last"]), int(answer["vectors"]))
@@ -124,7 +146,7 @@ def _answer(code: int, out: str, error: str) -> Built:
         raise ChromaFailedError(f"the process that writes it ended with {ended} {said}".strip()) from mistaken
 
 
-def _fill(reader: Reader, collection: Collection, job: Job) -> int:
+def _fill(reader: Reader, collection: Collection, job: Job, on_written: Callable[[int], None]) -> int:
     """Writes vectors and removes dead ones; gives the highest id."""
     chroma = ChromaFolder(job.folder, chroma_name(collection.name), create=True)
     last, most = job.after, job.room
@@ -136,6 +158,7 @@ def _fill(reader: Reader, collection: Collection, job: Job) -> int:
         for batch in _batches(reader.vectors(collection.id, last, job.up_to), most):
             chroma.upsert([each for each, _ in batch], stacked(blob for _, blob in batch))
             last = batch[-1][0]
+            on_written(len(batch))
     finally:
         chroma.close()
     return last
@@ -188,6 +211,11 @@ def _batches(rows: Iterator[tuple[int, bytes]], most: int | None) -> Iterator[li
         yield batch
 
 
+def _tell(written: int) -> None:
+    sys.stdout.write(f"{_WRITTEN}{written}\n")
+    sys.stdout.flush()
+
+
 def _end_with_stdin() -> None:
     """Ends the process when nobody is there any more who would use what it writes."""
     sys.stdin.buffer.read()
@@ -207,7 +235,7 @@ def main() -> None:
         catalogue = Catalogue.open(directory)
         if catalogue is None:
             raise ChromaFailedError(f"{directory}: nothing is stored there")
-        answer = asdict(build(catalogue, job))
+        answer = asdict(build(catalogue, job, _tell))
     except (ChromaFailedError, AivaxError, OSError) as error:
         answer = {"error": " ".join(str(error).split())}
     sys.stdout.write(json.dumps(answer) + "\n")

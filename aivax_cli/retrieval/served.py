@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -88,10 +88,15 @@ class Held:
 
 
 def sync_served(
-    catalogue: Catalogue, collection: Collection, directory: Path, address: ServerAddress
+    catalogue: Catalogue,
+    collection: Collection,
+    directory: Path,
+    address: ServerAddress,
+    on_written: Callable[[int, int], None] = lambda *_: None,
 ) -> str | None:
     """Brings the collection's index on a server up to date with the catalogue.
 
+    `on_written` gets how many new vectors have been written, and of how many.
     The caller holds the write lock. Gives the reason when it could not be done: searches then scan what the
     server lacks, and the next ingest goes on.
     """
@@ -99,7 +104,7 @@ def sync_served(
     try:
         server = ChromaServer(address, wait_s=address.write_wait_s)
         try:
-            _Sync(catalogue, collection.name, server, journal).run()
+            _Sync(catalogue, collection.name, server, journal, on_written).run()
             forget_unused(catalogue, server, journal)
         finally:
             server.close()
@@ -132,11 +137,19 @@ def forget_unused(catalogue: Catalogue, server: ChromaServer, journal: Journal) 
 class _Sync:
     """One collection being brought up to date."""
 
-    def __init__(self, catalogue: Catalogue, name: str, server: ChromaServer, journal: Journal) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        name: str,
+        server: ChromaServer,
+        journal: Journal,
+        on_written: Callable[[int, int], None],
+    ) -> None:
         self._catalogue = catalogue
         self._name = name
         self._server = server
         self._journal = journal
+        self._on_written = on_written
 
     def run(self) -> None:
         """Raises ChromaFailedError when the server could not be brought up to date."""
@@ -207,10 +220,12 @@ class _Sync:
         if lag.is_dead_due or held.coming is not None:
             vectors = self._tidy(reader, collection, served)
             self._note(coming, last, vectors)
-        noted = last
+        noted, written = last, 0
         for rows in _batches(reader.vectors(collection.id, last)):
             served.upsert([number for number, _ in rows], stacked(blob for _, blob in rows))
             last, vectors, noted = rows[-1][0], vectors + len(rows), noted + len(rows)
+            written += len(rows)
+            self._on_written(written, lag.new)
             if noted >= NOTED_ROWS:
                 self._note(coming, last, vectors)
                 noted = 0

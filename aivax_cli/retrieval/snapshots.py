@@ -30,13 +30,21 @@ from aivax_cli.retrieval.partition import Part, Run, Standing, capacity, plan
 from aivax_cli.retrieval.reader import LAST_ID, Reader
 from aivax_cli.retrieval.records import Collection
 
+Builder = Callable[[Catalogue, Job, Callable[[int], None]], Built]
+
 SNAPSHOTS = "chroma"
 MANIFEST = "manifest.json"
 
 
-def sync_snapshot(catalogue: Catalogue, collection: Collection, directory: Path) -> str | None:
+def sync_snapshot(
+    catalogue: Catalogue,
+    collection: Collection,
+    directory: Path,
+    on_written: Callable[[int, int], None] = lambda *_: None,
+) -> str | None:
     """Brings the collection's Chroma index up to date with the catalogue, if there is anything to do.
 
+    `on_written` gets how many vectors have been written, and of how many.
     The caller holds the write lock. Gives the reason when it could not be done; searches then scan the
     catalogue's vectors, which is exact, but slower in a large collection.
     """
@@ -48,7 +56,12 @@ def sync_snapshot(catalogue: Catalogue, collection: Collection, directory: Path)
     if not runs:
         return None
     sweep(home, collections)
-    making = _Making(catalogue, collection, home, [each.part for each in parts if each.living])
+    # What is copied is not written.
+    writing = newer + sum(run.living for run in runs if run.base is None)
+    living = [each.part for each in parts if each.living]
+    making = _Making(
+        catalogue, collection, home, living, lambda done: on_written(min(done, writing), writing)
+    )
     try:
         making.run(runs, capacity(newer + sum(each.living for each in parts)))
     except (ChromaFailedError, OSError) as error:
@@ -70,12 +83,19 @@ class _Making:
     """Parts under way, and those that are in use: `parts`, in the order of their ids."""
 
     def __init__(
-        self, catalogue: Catalogue, collection: Collection, home: Path, parts: Sequence[Part]
+        self,
+        catalogue: Catalogue,
+        collection: Collection,
+        home: Path,
+        parts: Sequence[Part],
+        on_written: Callable[[int], None],
     ) -> None:
         self._catalogue = catalogue
         self._collection = collection
         self._home = home
         self._parts = list(parts)
+        self._on_written = on_written
+        self._written = 0
 
     def run(self, runs: Sequence[Run], room: int) -> None:
         """Makes what the plan says. Raises ChromaFailedError or OSError; parts made before are in use."""
@@ -100,7 +120,7 @@ class _Making:
         folder = self._new_folder(base)
         try:
             job = Job(self._collection.name, folder, base, after, up_to, room)
-            built = self._builder(after, up_to)(self._catalogue, job)
+            built = self._builder(after, up_to)(self._catalogue, job, self._wrote)
             return Part(folder.name, after, built.last, built.vectors, _file_sizes(folder))
         except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
@@ -109,7 +129,11 @@ class _Making:
         # What could not be brought up to date is built from nothing.
         return self._made(None, after, up_to, room)
 
-    def _builder(self, after: int, up_to: int) -> Callable[[Catalogue, Job], Built]:
+    def _wrote(self, vectors: int) -> None:
+        self._written += vectors
+        self._on_written(self._written)
+
+    def _builder(self, after: int, up_to: int) -> Builder:
         with self._catalogue.reading() as reader:
             before, every, _ = reader.count_vectors_up_to(self._collection.id, [after, up_to])
         return build if every - before < part_building.OWN_PROCESS else build_apart

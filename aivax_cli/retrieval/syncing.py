@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from aivax_cli.retrieval.catalogue import Catalogue
@@ -12,12 +13,17 @@ from aivax_cli.retrieval.snapshots import sync_snapshot
 
 
 def sync_vectors(
-    catalogue: Catalogue, collection: Collection, directory: Path, server: ServerAddress | None
+    catalogue: Catalogue,
+    collection: Collection,
+    directory: Path,
+    server: ServerAddress | None,
+    on_written: Callable[[int, int], None] = lambda *_: None,
 ) -> str | None:
     """Makes the collection's index what the catalogue says. The caller holds the write lock.
 
-    `directory` is the workspace's `.aivax`. Gives the reason when it could not be done.
+    `directory` is the workspace's `.aivax`. `on_written` gets how many vectors have been written, and of how
+    many. Gives the reason when it could not be done.
     """
     if server is not None:
-        return sync_served(catalogue, collection, directory, server)
-    return sync_snapshot(catalogue, collection, directory)
+        return sync_served(catalogue, collection, directory, server, on_written)
+    return sync_snapshot(catalogue, collection, directory, on_written)

@@ -17,7 +17,7 @@ import pytest
 from support.knowledge import HashEmbedder, run_ingest, write_files
 
 from aivax_cli.core.types import RetrievalLimits
-from aivax_cli.ingest.progress import IngestSummary
+from aivax_cli.ingest.progress import IngestSummary, Progress
 from aivax_cli.retrieval import part_building, partition, snapshots
 from aivax_cli.retrieval.catalogue import Catalogue
 from aivax_cli.retrieval.partition import Part
@@ -164,11 +164,11 @@ def test_through_many_changes_parts_and_the_scan_agree(base):
 def test_interrupted_between_parts_the_next_ingest_goes_on_after_them(base, monkeypatch):
     made = []
 
-    def interrupted(catalogue, job):
+    def interrupted(catalogue, job, on_written):
         if len(made) == 2:
             raise KeyboardInterrupt
         made.append(job)
-        return part_building.build(catalogue, job)
+        return part_building.build(catalogue, job, on_written)
 
     monkeypatch.setattr(snapshots, "build", interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -182,6 +182,25 @@ def test_interrupted_between_parts_the_next_ingest_goes_on_after_them(base, monk
     run_ingest(base)
     assert folders(base)[:2] == first
     assert sum(part.vectors for part in parts(base)) == COUNT
+
+
+def indexing(base: Path) -> list[tuple[int, int]]:
+    """What an ingest tells while it writes the index."""
+    seen: list[Progress] = []
+    run_ingest(base, on_progress=seen.append)
+    return [(each.chunks_done, each.chunks_total) for each in seen if each.phase == "indexing"]
+
+
+def test_writing_the_index_is_told_part_by_part(base):
+    told = indexing(base)
+    assert told[0] == (0, 0)
+    assert [done for done, _ in told[1:]] == [*range(SIZE, COUNT, SIZE), COUNT]
+    assert {total for _, total in told[1:]} == {COUNT}
+
+
+@pytest.mark.usefixtures("apart")
+def test_a_process_of_its_own_tells_what_it_has_written(base):
+    assert indexing(base)[-1] == (COUNT, COUNT)
 
 
 def test_an_open_searcher_opens_new_parts_alone(base):
