@@ -32,7 +32,12 @@ _KINDS: dict[int, str] = {
     409: "conflict_error",
     429: "rate_limit_error",
 }
-_ADDRESS = re.compile(r"\w+://\S+")
+_ADDRESS = re.compile(
+    r"\w+://\S+"
+    r"|(?:\b(?:\d{1,3}\.){3}\d{1,3}\b|\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\]|\blocalhost\b)(?::\d+)?"
+)
+_WHO = re.compile(r"^(?:the local model|\S+) (?=failed|refuse|reports)")
+"""How a message of the model's client begins: with a provider's name, or the host of an endpoint."""
 
 
 class RequestError(AivaxError):
@@ -130,7 +135,7 @@ def _of_model(error: ModelError) -> str:
         return "the model could not be reached, or its answer could not be read; the server's log says more"
     if error.status < 400 or error.status in (401, 402, 403, 404):
         return f"the model's endpoint refused this server (HTTP {error.status}); the server's log says why"
-    return _ADDRESS.sub("…", error.message)
+    return _ADDRESS.sub("…", _WHO.sub("the model's endpoint ", error.message))
 
 
 def _code(error: Exception) -> str | None:

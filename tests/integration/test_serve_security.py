@@ -317,6 +317,18 @@ def test_no_error_tells_of_instructions_or_files(running, root, path, model):
     assert INSTRUCTIONS not in said and str(root) not in said and ".yaml" not in said
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses", "/v1/messages"])
+@pytest.mark.parametrize("code", [400, 402, 404, 407, 409, 413, 422, 429, 500, 501, 503])
+def test_no_failure_of_the_endpoint_tells_where_it_is(running, upstream, path, code):
+    where = f"127.0.0.1:{upstream.port}"
+    upstream.answers(status(code, f"{where} said so, at localhost:{upstream.port}; the key was {KEY}"))
+    body = {"model": "g", "messages": [{"role": "user", "content": "Hi"}], "input": "Hi", "max_tokens": 5}
+    found = running.post(body, path)
+    upstream.answers(says("A picture."))
+    assert found.status_code >= 400
+    assert not [each for each in ("127.0.0.1", str(upstream.port), "localhost", KEY) if each in found.text]
+
+
 @pytest.mark.parametrize("given", ["the key's own id", "a wrong secret", "an unknown id", "nothing"])
 def test_keys_are_compared_in_constant_time_also_where_there_is_none(tmp_path, monkeypatch, given):
     keys = KeyFile(tmp_path / "keys.db")
