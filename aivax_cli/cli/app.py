@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated
 
 import typer
@@ -35,6 +38,9 @@ COMMANDS = {
     }.items()
 }
 """Where each command is. It is loaded when it is called, or its help is shown."""
+
+_COMPLETING = "_AIVAX_COMPLETE"
+"""The environment variable by which a shell asks what may follow."""
 
 app = typer.Typer(
     name="aivax",
@@ -70,6 +76,16 @@ def _root(
     pass
 
 
+def _leave_markup_alone() -> None:
+    """For the shell Typer takes rich's markup out of every help text. There is none in ours, and to load what
+    would look for it takes as long as all the rest of an answer to Tab."""
+    markup = ModuleType("typer.rich_utils")
+    markup.rich_render_text = str  # type: ignore[attr-defined]
+    sys.modules.setdefault(markup.__name__, markup)
+
+
 def main() -> None:
     """Entry point of the `aivax` script."""
+    if _COMPLETING in os.environ:
+        _leave_markup_alone()
     raise SystemExit(run(app, "aivax"))

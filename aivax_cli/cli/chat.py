@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aivax_cli.cli.command import Session
+from aivax_cli.cli.completing import conversation_ids, gateway_names
 from aivax_cli.cli.tool_approval import APPROVE_TOOLS_HELP
 from aivax_cli.core.errors import AivaxError
 from aivax_cli.render.safe_text import safe_line
@@ -25,33 +26,6 @@ if TYPE_CHECKING:
     from aivax_cli.render.screen import Screen
 
 
-def _gateway_names(incomplete: str) -> list[str]:
-    from pathlib import Path
-
-    from aivax_cli.gateway.workspace import find_workspace
-
-    try:
-        files = find_workspace(Path.cwd()).gateway_files()
-    except AivaxError:
-        return []
-    return [file.stem for file in files if file.stem.startswith(incomplete)]
-
-
-def _conversation_ids(incomplete: str) -> list[tuple[str, str]]:
-    from pathlib import Path
-
-    from aivax_cli.conversations.log import ConversationLog
-    from aivax_cli.gateway.workspace import find_workspace
-
-    try:
-        log = ConversationLog(find_workspace(Path.cwd()).state_dir)
-        found = [(each.id, safe_line(each.title)) for each in log.list(limit=50)]
-        log.close()
-    except AivaxError:
-        return []
-    return [each for each in found if each[0].startswith(incomplete.lower())]
-
-
 def chat(
     session: Session,
     gateway: Annotated[
@@ -59,7 +33,7 @@ def chat(
         typer.Argument(
             help="With one gateway its name may be left out.",
             show_default=False,
-            autocompletion=_gateway_names,
+            autocompletion=gateway_names,
         ),
     ] = None,
     settings: Annotated[
@@ -74,7 +48,7 @@ def chat(
         typer.Option(
             metavar="ID",
             help="Go on with this one; `aivax log` lists them, a unique beginning will do.",
-            autocompletion=_conversation_ids,
+            autocompletion=conversation_ids,
         ),
     ] = None,
     plain: Annotated[

@@ -10,6 +10,7 @@ import typer
 from aivax_cli.cli.check_reports import Reports
 from aivax_cli.cli.check_run import Asked, Modes, asked_for, run_checks, selected_by
 from aivax_cli.cli.command import Session
+from aivax_cli.cli.completing import collection_names, gateway_names
 from aivax_cli.core.errors import UsageError
 
 
@@ -47,11 +48,18 @@ def check(
     watch: Annotated[bool, typer.Option("--watch", help="Run again whenever a definition changes.")] = False,
     generate: Annotated[
         str | None,
-        typer.Option(metavar="COLLECTION", help="Write draft tests of retrieval from a collection instead."),
+        typer.Option(
+            metavar="COLLECTION",
+            help="Write draft tests of retrieval from a collection instead.",
+            autocompletion=collection_names,
+        ),
     ] = None,
     count: Annotated[int, typer.Option("-n", min=1, max=1000, help="How many, with --generate.")] = 50,
     gateway: Annotated[
-        str | None, typer.Option("--gateway", "-g", help="The gateway that asks, with --generate.")
+        str | None,
+        typer.Option(
+            "--gateway", "-g", help="The gateway that asks, with --generate.", autocompletion=gateway_names
+        ),
     ] = None,
 ) -> None:
     """Run the checks of this workspace.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aivax_cli.cli.command import Session, command, group_default
+from aivax_cli.cli.completing import collection_names
 from aivax_cli.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -45,7 +46,10 @@ def list_collections(session: Session) -> None:
 
 
 @command(collections, "show")
-def show(session: Session, name: Annotated[str, typer.Argument(help="The collection.")]) -> None:
+def show(
+    session: Session,
+    name: Annotated[str, typer.Argument(help="The collection.", autocompletion=collection_names)],
+) -> None:
     """Show a collection and its documents."""
     from aivax_cli.gateway.workspace import find_workspace
     from aivax_cli.retrieval.management import show_collection
@@ -63,7 +67,7 @@ def show(session: Session, name: Annotated[str, typer.Argument(help="The collect
 @command(collections, "remove")
 def remove(
     session: Session,
-    name: Annotated[str, typer.Argument(help="The collection.")],
+    name: Annotated[str, typer.Argument(help="The collection.", autocompletion=collection_names)],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Remove a collection from the index. The documents themselves stay where they are."""
@@ -87,7 +91,7 @@ def remove(
 @command(collections, "export")
 def export(
     session: Session,
-    name: Annotated[str, typer.Argument(help="The collection.")],
+    name: Annotated[str, typer.Argument(help="The collection.", autocompletion=collection_names)],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write this file instead of stdout.")
     ] = None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -52,6 +51,8 @@ def compare(
 
     Exit code 0 when anything was found out; 1 when there were only errors.
     """
+    import asyncio
+
     from aivax_cli.checks.comparing import best as best_row
     from aivax_cli.checks.comparing import rows
     from aivax_cli.checks.results import Status

@@ -11,6 +11,7 @@ import typer
 
 from aivax_cli.cli.answer_schema import print_value, with_schema
 from aivax_cli.cli.command import Session
+from aivax_cli.cli.completing import gateway_names
 from aivax_cli.cli.tool_approval import APPROVE_TOOLS_HELP, approver
 from aivax_cli.core.errors import AivaxError, NotFoundError, UsageError
 
@@ -31,10 +32,17 @@ def complete(
             metavar="[GATEWAY] [PROMPT]",
             help="With one gateway its name may be left out. Text on stdin goes below the prompt.",
             show_default=False,
+            autocompletion=gateway_names,
         ),
     ] = None,
     gateway: Annotated[
-        str | None, typer.Option("--gateway", "-g", help="The gateway; then the argument is the prompt.")
+        str | None,
+        typer.Option(
+            "--gateway",
+            "-g",
+            help="The gateway; then the argument is the prompt.",
+            autocompletion=gateway_names,
+        ),
     ] = None,
     messages: Annotated[
         str | None,

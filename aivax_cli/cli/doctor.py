@@ -11,6 +11,7 @@ import typer
 
 from aivax_cli.cli import doctor_machine, doctor_store, doctor_tools, doctor_workspace
 from aivax_cli.cli.command import Session
+from aivax_cli.cli.completing import collection_names
 from aivax_cli.cli.diagnosis import Check, Finding, Patient, Status, error
 from aivax_cli.cli.workspace_models import embedders_of, models_of
 from aivax_cli.core.errors import AivaxError, UsageError
@@ -53,7 +54,12 @@ def doctor(
     ] = False,
     collection: Annotated[
         str | None,
-        typer.Option("--collection", "-c", help="Verify this collection instead of the machine."),
+        typer.Option(
+            "--collection",
+            "-c",
+            help="Verify this collection instead of the machine.",
+            autocompletion=collection_names,
+        ),
     ] = None,
     repair: Annotated[bool, typer.Option("--repair", help="Mend what is wrong with the collection.")] = False,
 ) -> None:

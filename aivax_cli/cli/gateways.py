@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aivax_cli.cli.command import Session, command, group_default
+from aivax_cli.cli.completing import collection_names, gateway_names, model_names
 from aivax_cli.core.errors import AivaxError, Fault, UsageError
 
 if TYPE_CHECKING:
@@ -46,7 +47,12 @@ def list_gateways(session: Session) -> None:
 def show(
     session: Session,
     gateway: Annotated[
-        str, typer.Argument(metavar="NAME", help="File name, name, slug `name:final4` or full id.")
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="File name, name, slug `name:final4` or full id.",
+            autocompletion=gateway_names,
+        ),
     ],
 ) -> None:
     """Print a gateway with every default filled in.
@@ -98,10 +104,22 @@ def new(
     session: Session,
     name: Annotated[str, typer.Argument(help="Lower-case letters, digits, `.`, `_` and `-`.")],
     model: Annotated[
-        str | None, typer.Option("--model", "-m", help="`@provider/name`; the embedded model when left out.")
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="`@provider/name`; the embedded model when left out.",
+            autocompletion=model_names,
+        ),
     ] = None,
     collection: Annotated[
-        str | None, typer.Option("--collection", "-c", help="The collection that grounds its answers.")
+        str | None,
+        typer.Option(
+            "--collection",
+            "-c",
+            help="The collection that grounds its answers.",
+            autocompletion=collection_names,
+        ),
     ] = None,
 ) -> None:
     """Write a new gateway to edit, with an id of its own and comments for every field."""

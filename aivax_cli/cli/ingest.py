@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aivax_cli.cli.command import Session
+from aivax_cli.cli.completing import collection_names
 from aivax_cli.core.errors import AivaxError, UsageError
 
 if TYPE_CHECKING:
@@ -34,7 +35,10 @@ def ingest(
         ),
     ] = None,
     collection: Annotated[
-        str | None, typer.Option("--collection", "-c", help="The collection they go into.")
+        str | None,
+        typer.Option(
+            "--collection", "-c", help="The collection they go into.", autocompletion=collection_names
+        ),
     ] = None,
     include: Annotated[
         list[str] | None, typer.Option(help="Take only files that match, like `*.md`. May be repeated.")

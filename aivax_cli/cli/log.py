@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from aivax_cli.cli.command import Session, command
+from aivax_cli.cli.completing import conversation_ids, gateway_names
 from aivax_cli.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,8 +26,16 @@ Redact = Annotated[
     bool,
     typer.Option("--redact", help="Mask keys, e-mail addresses, telephone numbers and long numbers."),
 ]
-ConversationId = Annotated[str, typer.Argument(metavar="ID", help="Its id, or a unique beginning of it.")]
-OfGateway = Annotated[str | None, typer.Option(metavar="NAME", help="Only conversations with this gateway.")]
+ConversationId = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID", help="Its id, or a unique beginning of it.", autocompletion=conversation_ids
+    ),
+]
+OfGateway = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Only conversations with this gateway.", autocompletion=gateway_names),
+]
 
 
 class _ListByDefault(TyperGroup):
@@ -135,7 +144,10 @@ def export(
 def delete(
     session: Session,
     conversation: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="Its id, or a unique beginning of it.")
+        str | None,
+        typer.Argument(
+            metavar="[ID]", help="Its id, or a unique beginning of it.", autocompletion=conversation_ids
+        ),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All conversations.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,

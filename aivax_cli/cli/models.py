@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from aivax_cli.cli.command import Session, command
+from aivax_cli.cli.completing import local_model_names
 from aivax_cli.cli.diagnosis import size
 from aivax_cli.core.errors import UsageError, unknown_name
 
@@ -108,6 +109,7 @@ def pull(
         typer.Argument(
             metavar="[NAME|URL|FILE]",
             help="A name that `aivax models local` lists, or the address or path of any GGUF file.",
+            autocompletion=local_model_names,
         ),
     ] = None,
     sha256: Annotated[

@@ -9,19 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+_WHOLE = (str, int, float, bool)
+"""What is typed is text: a value of another kind is the default, and right."""
+
 
 class LateCheck:
     """Stands in for the check of one parameter; the usual one is built when there is something to check."""
 
     def __init__(self, parameter: Any, usual: Callable[[], Any]) -> None:
-        self._text = parameter.type_descriptor.annotation is str
+        self._kind = parameter.type_descriptor.annotation
         self._usual = usual
 
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
         """The value as the command gets it; raises what Typer raises for one that is wrong."""
         if value is None:
             return () if param.multiple or param.nargs == -1 else None
-        if self._text and isinstance(value, str):
+        if ctx.resilient_parsing or (self._kind in _WHOLE and type(value) is self._kind):
             return value
         return self._usual().coerce(value, param=param, ctx=ctx)
 

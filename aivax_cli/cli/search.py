@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from aivax_cli.cli.command import Session
+from aivax_cli.cli.completing import collection_names
 from aivax_cli.core.errors import UsageError
 
 _MOST_NEIGHBOURS = 8
@@ -22,7 +23,10 @@ class Match(Enum):
 
 def search(
     session: Session,
-    collection: Annotated[str, typer.Argument(help="The collection to search.", show_default=False)],
+    collection: Annotated[
+        str,
+        typer.Argument(help="The collection to search.", show_default=False, autocompletion=collection_names),
+    ],
     terms: Annotated[
         list[str],
         typer.Argument(metavar="TERM...", help="Several terms are a ranked union.", show_default=False),

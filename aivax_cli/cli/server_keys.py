@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aivax_cli.cli.command import Session, command, group_default
+from aivax_cli.cli.completing import gateway_names
 from aivax_cli.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,7 +40,12 @@ def new(
     name: Annotated[str, typer.Argument(help="What it is for, as `list` shows it.")],
     gateway: Annotated[
         list[str] | None,
-        typer.Option("--gateway", "-g", help="Only this gateway; may be repeated. All without it."),
+        typer.Option(
+            "--gateway",
+            "-g",
+            help="Only this gateway; may be repeated. All without it.",
+            autocompletion=gateway_names,
+        ),
     ] = None,
     requests_per_minute: Annotated[
         int | None, typer.Option("--rpm", min=1, max=1_000_000, help="At most so many requests a minute.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aivax_cli.cli.command import Session
+from aivax_cli.cli.completing import gateway_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +22,11 @@ def tools(
     session: Session,
     gateway: Annotated[
         str | None,
-        typer.Argument(help="With one gateway its name may be left out.", show_default=False),
+        typer.Argument(
+            help="With one gateway its name may be left out.",
+            show_default=False,
+            autocompletion=gateway_names,
+        ),
     ] = None,
 ) -> None:
     """List the tools that a gateway offers to its model.

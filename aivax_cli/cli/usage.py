@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aivax_cli.cli.command import Session
+from aivax_cli.cli.completing import gateway_names
 from aivax_cli.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +37,9 @@ UntilOption = Annotated[
     str | None,
     typer.Option(metavar="WHEN", help="Only until then; a day or a month is meant to its end."),
 ]
-GatewayOption = Annotated[list[str] | None, typer.Option(help=f"Only of this gateway; {_ANY}")]
+GatewayOption = Annotated[
+    list[str] | None, typer.Option(help=f"Only of this gateway; {_ANY}", autocompletion=gateway_names)
+]
 ModelOption = Annotated[list[str] | None, typer.Option(help=f"Only of this model; {_ANY}")]
 SkuOption = Annotated[list[str] | None, typer.Option(help=f"Only of this SKU; {_ANY}")]
 MetadataOption = Annotated[
