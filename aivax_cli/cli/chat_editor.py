@@ -16,10 +16,11 @@ _FIX = "set VISUAL or EDITOR to an editor's command, such as EDITOR=nano"
 
 
 def edited(text: str, environ: Mapping[str, str]) -> str:
-    """What is saved of the text when the editor ends; the text as it was when it ends with a failure.
+    """What is saved of the text when the editor ends.
 
     The editor is `$VISUAL`, `$EDITOR`, or one that is there. Its file is nobody else's to read, and is gone
-    with what the editor leaves beside it. Blocks until then. Raises UsageError when no editor can be started.
+    with what the editor leaves beside it. Blocks until then. Raises UsageError when no editor can be started,
+    and when it ends with a failure: that is how editors say that nothing is to be done.
     """
     command = _command(environ)
     with tempfile.TemporaryDirectory(prefix="aivax-", ignore_cleanup_errors=True) as folder:
@@ -32,7 +33,7 @@ def edited(text: str, environ: Mapping[str, str]) -> str:
             reason = (error.strerror or str(error)).lower()
             raise UsageError(f"cannot start the editor '{command[0]}': {reason}", fix=_FIX) from error
         if ended.returncode != 0:
-            return text
+            raise UsageError(f"the editor '{command[0]}' failed; the message is as it was")
         try:
             return file.read_text(encoding="utf-8-sig", errors="replace").rstrip("\n")
         except FileNotFoundError:

@@ -15,12 +15,10 @@ from aivax_cli.core.errors import UsageError
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
-    from prompt_toolkit.buffer import Buffer
     from prompt_toolkit.completion import CompleteEvent, Completer, Completion
     from prompt_toolkit.document import Document
     from prompt_toolkit.formatted_text import FormattedText
     from prompt_toolkit.history import History
-    from prompt_toolkit.key_binding import KeyBindings
 
     from aivax_cli.cli.chat_completion import Offer
     from aivax_cli.cli.chat_next import Draft
@@ -131,6 +129,8 @@ def _session(screen: Screen, history_file: Path | None, around: Surroundings) ->
     from prompt_toolkit.output import ColorDepth
     from prompt_toolkit.styles import Style
 
+    from aivax_cli.cli.chat_keys import bind_keys
+
     def line() -> FormattedText:
         columns = session.output.get_size().columns
         return FormattedText([("class:bottom-toolbar.text", around.line(columns))])
@@ -138,7 +138,6 @@ def _session(screen: Screen, history_file: Path | None, around: Surroundings) ->
     session: PromptSession[str] = PromptSession(
         multiline=True,
         prompt_continuation=lambda width, _line, _wraps: " " * width,
-        key_bindings=_keys(screen),
         completer=_completer(around.offers),
         complete_while_typing=True,
         history=_history(screen, history_file),
@@ -149,55 +148,8 @@ def _session(screen: Screen, history_file: Path | None, around: Surroundings) ->
     )
     # Up looks for what begins as the message does. The session's own switch for it ends completion.
     session.default_buffer.enable_history_search = Always()
+    bind_keys(session, screen)
     return session
-
-
-def _keys(screen: Screen) -> KeyBindings:
-    """Enter sends; Alt-Enter and Ctrl-J start a new line; Ctrl-X Ctrl-E opens an editor.
-
-    What is pasted stays whole: its line ends are no Enter.
-    """
-    from prompt_toolkit.filters import is_searching
-    from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
-
-    keys = KeyBindings()
-
-    @keys.add("enter", filter=~is_searching)
-    def _(event: KeyPressEvent) -> None:
-        buffer = event.current_buffer
-        if buffer.complete_state and buffer.complete_state.current_completion:
-            buffer.complete_state = None
-        else:
-            buffer.validate_and_handle()
-
-    @keys.add("escape", "enter", filter=~is_searching)
-    @keys.add("c-j", filter=~is_searching)
-    def _(event: KeyPressEvent) -> None:
-        event.current_buffer.newline(copy_margin=False)
-
-    @keys.add("c-x", "c-e", filter=~is_searching)
-    def _(event: KeyPressEvent) -> None:
-        event.app.create_background_task(_edit(screen, event.current_buffer))
-
-    return keys
-
-
-async def _edit(screen: Screen, buffer: Buffer) -> None:
-    """Opens the message in an editor; what is saved there is the message."""
-    from prompt_toolkit.application import run_in_terminal
-    from prompt_toolkit.document import Document
-
-    from aivax_cli.cli.chat_editor import edited
-
-    def work() -> str:
-        try:
-            return edited(buffer.text, os.environ)
-        except UsageError as error:
-            screen.error(error)
-            return buffer.text
-
-    text = await run_in_terminal(work, in_executor=True)
-    buffer.document = Document(text, len(text))
 
 
 def _history(screen: Screen, file: Path | None) -> History:

@@ -38,7 +38,8 @@ def test_visual_comes_before_editor(editor: str) -> None:
 
 
 def test_an_editor_that_fails_changes_nothing(editor: str) -> None:
-    assert edited("as it was\n", {"EDITOR": f"{editor} 1"}) == "as it was\n"
+    with pytest.raises(UsageError, match=r"the editor '.*' failed; the message is as it was"):
+        edited("as it was", {"EDITOR": f"{editor} 1"})
 
 
 def test_the_file_is_private_and_gone_afterwards(editor: str, tmp_path: Path) -> None:

@@ -180,10 +180,35 @@ def test_the_editor_gives_the_prompt_its_text(chat: TerminalSession, upstream: U
 
 
 def test_ctrl_j_starts_a_new_line(chat: TerminalSession, upstream: Upstream) -> None:
-    chat.type(f"one{CTRL_J}two{CTRL_J}{CTRL_J}three")
+    chat.type("one")
+    chat.wait_for("› one")
+    chat.type(CTRL_J)
+    chat.wait_for(r"› one\n *\n")
+    chat.type(f"two{CTRL_J}{CTRL_J}three")
     chat.wait_for("three")
     to_next_prompt(chat, ENTER)
     assert question_sent(upstream) == "one\ntwo\n\nthree"
+
+
+def test_a_line_that_a_program_sends_ends_with_a_line_feed(chat: TerminalSession, upstream: Upstream) -> None:
+    """As `sendline` of expect does it; what was typed before there was a prompt looks the same."""
+    to_next_prompt(chat, "a line\n")
+    assert question_sent(upstream) == "a line"
+
+
+def test_ctrl_c_in_an_editor_that_leaves_it_to_the_terminal_loses_no_word(
+    root: Path, upstream: Upstream
+) -> None:
+    editor = "sh -c 'stty sane; echo IT RUNS; sleep 9'"
+    with TerminalSession("chat", "talk", cwd=root, env={"VISUAL": editor}) as chat:
+        chat.wait_for_prompt()
+        chat.type(f"a draft{CTRL_X_CTRL_E}")
+        chat.wait_for("IT RUNS")
+        chat.type(CTRL_C)
+        chat.wait_for("error: the editor 'sh' failed; the message is as it was")
+        chat.wait_for_prompt()
+        to_next_prompt(chat, ENTER)
+    assert question_sent(upstream) == "a draft"
 
 
 @pytest.mark.parametrize("written", ["'{}/my plan.png'", "file://{}/my%20plan.png", "{}/my plan.png"])
