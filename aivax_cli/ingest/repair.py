@@ -15,6 +15,7 @@ from aivax_cli.retrieval.locking import write_lock
 from aivax_cli.retrieval.mending import mend
 from aivax_cli.retrieval.records import Collection
 from aivax_cli.retrieval.search import find_collection, other_embedder
+from aivax_cli.retrieval.snapshots import SNAPSHOTS, sound_snapshot
 from aivax_cli.retrieval.syncing import sync_vectors
 from aivax_cli.retrieval.verification import Problem, Verified, verify
 
@@ -55,7 +56,9 @@ def repair(
             embedding = EmbeddingPass(catalogue, embedder)
             if any(problem.remedy == "repair" for problem in before):
                 _bound(catalogue, collection, embedder)
-                mend(catalogue, collection, before)
+                # Of an index whose files are all there nobody knows where it is damaged.
+                whole = server is not None or sound_snapshot(collection, directory / SNAPSHOTS) is not None
+                mend(catalogue, collection, before, index_anew=whole)
                 embedding.ensure_background(collection)
                 embedding.run(collection, lambda _: None)
                 with catalogue.writing() as writer:

@@ -66,9 +66,13 @@ class Mender(Writer):
         self._changed(collection_id)
 
 
-def mend(catalogue: Catalogue, collection: Collection, problems: tuple[Problem, ...]) -> None:
+def mend(
+    catalogue: Catalogue, collection: Collection, problems: tuple[Problem, ...], *, index_anew: bool = True
+) -> None:
     """Undoes what of these problems the catalogue can by itself, in one transaction.
 
+    A damaged vector index is given up whole, but for `index_anew=False`: its parts that are cut short or gone
+    are made anew then, when Chroma is brought up to date.
     The caller holds the write lock, and then embeds what waits for vectors and brings Chroma up to date.
     Raises KnowledgeError when the catalogue is beyond it.
     """
@@ -85,5 +89,5 @@ def mend(catalogue: Catalogue, collection: Collection, problems: tuple[Problem, 
             mender.count_anew(collection.id)
         if parts & {"catalogue", "words"}:
             mender.rebuild_lexical(collection.id)
-        if "Chroma" in parts:
+        if "Chroma" in parts and index_anew:
             mender.set_snapshot(collection.id, None, 0, 0)

@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 import pytest
-from support.knowledge import HashEmbedder, run_ingest, write_files
+from support.knowledge import HashEmbedder, run_ingest, run_repair, write_files
 
 from aivax_cli.core.types import RetrievalLimits
 from aivax_cli.ingest.progress import IngestSummary, Progress
@@ -201,6 +201,19 @@ def test_writing_the_index_is_told_part_by_part(base):
 @pytest.mark.usefixtures("apart")
 def test_a_process_of_its_own_tells_what_it_has_written(base):
     assert indexing(base)[-1] == (COUNT, COUNT)
+
+
+def test_a_repair_makes_only_the_parts_anew_that_are_cut_short(base):
+    run_ingest(base)
+    first, second, third = parts(base)
+    damaged = base / ".aivax/chroma" / second.folder / next(iter(second.files))
+    damaged.write_bytes(damaged.read_bytes()[:10])
+    done = run_repair(base)
+    assert [problem.part for problem in done.before] == ["Chroma"]
+    assert done.after.problems == ()
+    kept, made, last = folders(base)
+    assert (kept, last) == (first.folder, third.folder)
+    assert made != second.folder
 
 
 def test_an_open_searcher_opens_new_parts_alone(base):
