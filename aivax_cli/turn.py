@@ -21,7 +21,7 @@ from itertools import takewhile
 from aivax_cli.core.errors import UsageError
 from aivax_cli.core.events import Event, Finished, TurnResult
 from aivax_cli.core.types import Conversation, Timing
-from aivax_cli.steps.answering import answer
+from aivax_cli.steps.answering import answer_rounds, begun
 from aivax_cli.steps.budgeting import require_prices
 from aivax_cli.steps.plan import Ports, Progress, TurnPlan
 from aivax_cli.steps.routing import route
@@ -53,12 +53,17 @@ async def run_turn(
         before.append(route(plan.routing, conversation, ports, progress))
     if plan.knowledge and ports.retriever and strategy.tool is None:
         before.append(search(plan, plan.knowledge, strategy, conversation, ports, progress))
-    # Of what two calls might cost at once a budget may not have enough, and of one after the other it may.
-    async with aclosing(together(*before, in_turn=plan.gateway.budget is not None)) as preparing:
-        async for event in preparing:
-            yield event
-    answered = answer if plan.response_schema is None else structured_answer
-    async with aclosing(answered(plan, strategy, conversation, ports, progress)) as answering:
+    if before:
+        # Of what two calls might cost at once a budget may not have enough, but of one after the other.
+        async with aclosing(together(*before, in_turn=plan.gateway.budget is not None)) as preparing:
+            async for event in preparing:
+                yield event
+    if plan.response_schema is None:
+        thread = await begun(plan, strategy, conversation, ports, progress)
+        answer = answer_rounds(thread, plan, ports, progress)
+    else:
+        answer = structured_answer(plan, strategy, conversation, ports, progress)
+    async with aclosing(answer) as answering:
         async for event in answering:
             yield event
     yield Finished(turn_result(plan, ports, progress))

@@ -7,43 +7,22 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from aivax_cli.core.errors import UsageError
-from aivax_cli.core.events import Event, FellBack, Retrying, TextDelta, Warned
+from aivax_cli.core.events import Event, Warned
 from aivax_cli.core.types import (
     AnswerFormat,
     Conversation,
     Message,
-    ModelAdapted,
     ModelCall,
-    ModelEnd,
-    ModelRetry,
-    ModelText,
     Purpose,
     ToolCall,
     ToolSpec,
 )
-from aivax_cli.gateway.prefills import told_prefill
 from aivax_cli.prompt.assembly import assemble
 from aivax_cli.steps.calling import call_first_of
 from aivax_cli.steps.context import ContextControl
 from aivax_cli.steps.plan import Ports, Progress, TurnPlan
 from aivax_cli.steps.tools import run_tools
 from aivax_cli.strategy import Strategy
-
-
-async def answer(
-    plan: TurnPlan,
-    strategy: Strategy,
-    conversation: Conversation,
-    ports: Ports,
-    progress: Progress,
-) -> AsyncGenerator[Event, None]:
-    """Tells the answer and the tools that it took; the last model call's end is left in `progress`."""
-    thread = await begun(plan, strategy, conversation, ports, progress)
-    async with aclosing(answer_rounds(thread, plan, ports, progress)) as answering:
-        async for event in answering:
-            yield event
-    if not progress.text.strip() and not progress.client_calls:
-        yield Warned(f"{progress.targets[0].label} returned an empty answer")
 
 
 @dataclass(slots=True)
@@ -80,7 +59,7 @@ async def begun(
 async def answer_rounds(
     thread: Thread, plan: TurnPlan, ports: Ports, progress: Progress
 ) -> AsyncGenerator[Event, None]:
-    """Calls the model, and the tools that it calls, until it has answered."""
+    """Tells the answer and the tools that it took; the last model call's end is left in `progress`."""
     once = plan.client_parameters
     while True:
         last = thread.rounds <= 0
@@ -103,7 +82,7 @@ async def answer_rounds(
         for cut in thread.context.news():
             yield cut
         spoken_before = progress.text
-        async with aclosing(_stream(call, plan.gateway.prefill or "", ports, progress)) as streaming:
+        async with aclosing(call_first_of(call, plan.gateway.prefill or "", ports, progress)) as streaming:
             async for event in streaming:
                 yield event
         end = progress.end
@@ -126,6 +105,8 @@ async def answer_rounds(
         before = messages[: len(messages) - len(prefill)]
         asked = Message("assistant", said, tool_calls=end.tool_calls)
         thread.messages = (*before, asked, *results, *(() if progress.text else prefill))
+    if thread.purpose is Purpose.ANSWER and not progress.text.strip() and not progress.client_calls:
+        yield Warned(f"{progress.targets[0].label} returned an empty answer")
 
 
 def _of_client(plan: TurnPlan, calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
@@ -156,36 +137,3 @@ def _rounds(plan: TurnPlan, tools: tuple[ToolSpec, ...]) -> int:
         return 0
     searches = plan.knowledge.max_rounds if plan.knowledge else 0
     return max(searches, plan.gateway.max_tool_rounds) if plan.gateway.tools else searches
-
-
-async def _stream(
-    call: ModelCall, prefill: str, ports: Ports, progress: Progress
-) -> AsyncGenerator[Event, None]:
-    """One model call: its retries, its text, its charges."""
-    progress.end = None
-    apart = "\n\n" if progress.text.strip() else ""
-    async with aclosing(call_first_of(progress.targets, call, ports.meter)) as items:
-        async for item in items:
-            if isinstance(item, FellBack):
-                progress.targets = progress.targets[1:]
-                progress.fallbacks.append(item)
-                yield item
-            elif isinstance(item, ModelRetry):
-                yield Retrying(progress.targets[0].label, item.attempt, item.reason, item.wait_s)
-            elif isinstance(item, ModelAdapted) and item.change not in progress.adapted:
-                progress.adapted.add(item.change)
-                yield Warned(item.change)
-            elif isinstance(item, ModelText) and item.text:
-                if progress.first_token is None:
-                    progress.first_token = ports.clock()
-                if not progress.text:
-                    apart = told_prefill(prefill, progress.targets[0])
-                progress.text += apart + item.text
-                yield TextDelta(apart + item.text)
-                apart = ""
-            elif isinstance(item, ModelEnd):
-                progress.end = item
-                if item.usage is not None:
-                    progress.context_tokens = item.usage.input_tokens + item.usage.cached_input_tokens
-    for event in progress.accounts(ports.meter):
-        yield event
