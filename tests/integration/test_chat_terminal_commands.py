@@ -56,7 +56,7 @@ CASES = {
     "file": Case(("/file notes.md -- What does it say?",), r"notes\.md(.|\n)*Item7 lies in the box"),
     "attach": Case(("/attach notes.md",), r"notes\.md(.|\n)*goes with the next message"),
     "copy": Case((QUESTION, "/copy code"), r"code block 1", sent=b"\x1b]52;c;bHMgLWw="),
-    "sources": Case((QUESTION, "/sources 1"), r"\d\.\d\d  docs/(\d)\.md(.|\n)*Item\1 lies in the box of word\1\."),
+    "sources": Case((QUESTION, "/sources 1"), r"docs/(\d)\.md(.|\n)*Item\1 lies in the box of word\1\."),
     "why": Case((QUESTION, "/why"), r"Search  Plain(.|\n)*Passages  2(.|\n)*Sent  (.|\n)*\[user\]"),
     "cost": Case((QUESTION, "/cost"), r"(?m)inference\.chat_completions\.out(.|\n)*^total +\$0\.0"),
     "search": Case(("/search item3 box",), r"docs/3\.md"),

@@ -104,7 +104,7 @@ def test_ctrl_c_brings_the_prompt_back_and_keeps_the_turn_with_its_cost(
     servers: dict[str, Upstream],
     root: Path,
     name: str,
-    record_property: Callable[[str, object], None],
+    record_testsuite_property: Callable[[str, object], None],
 ) -> None:
     stage, question = STAGES[name], f"The question while {name}"
     chat, server = chats[stage.gateway], servers[stage.server]
@@ -115,7 +115,7 @@ def test_ctrl_c_brings_the_prompt_back_and_keeps_the_turn_with_its_cost(
     chat.wait_for(re.escape(stage.shown), count=shown + 1)
     chat.read_until(lambda: len(server.requests) > asked)
     waited_s = back_at_prompt_s(chat)
-    record_property("back_at_prompt_ms", round(waited_s * 1000))
+    record_testsuite_property(f"prompt_back_ms_{name}", round(waited_s * 1000))
     assert waited_s < SLOW_MACHINE_S
 
     closing = [line for line in chat.lines if line.startswith("interrupted")][-1]

@@ -13,6 +13,7 @@ from typing import Any
 
 import pexpect
 import pyte
+from support.virtual_terminal import TerminalScreen
 
 from aivax_cli.assets.store import default_cache_dir
 
@@ -45,7 +46,7 @@ class TerminalSession:
         environ = {name: os.environ[name] for name in _KEPT if name in os.environ}
         environ |= {"HOME": str(cwd), "TERM": "xterm-256color"}
         environ |= {"AIVAX_CACHE_DIR": str(default_cache_dir(os.environ)), **(env or {})}
-        self.screen: Any = pyte.HistoryScreen(columns, rows, history=100_000, ratio=0.5)
+        self.screen: Any = TerminalScreen(columns, rows, history=100_000, ratio=0.5)
         self._stream = pyte.ByteStream(self.screen)
         self.raw = b""
         self.child: Any = pexpect.spawn(

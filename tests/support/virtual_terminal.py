@@ -8,12 +8,36 @@ from typing import Any
 import pyte
 from rich.console import Console
 
+# What pyte takes for the end of all text: joiners and selectors, which take no room.
+_JOINERS = dict.fromkeys((0x200D, 0xFE0E, 0xFE0F))
+
+
+class TerminalScreen(pyte.HistoryScreen):
+    """pyte's screen with two things as terminals have them: joined emoji, and getting lower."""
+
+    def draw(self, data: str) -> None:
+        super().draw(data.translate(_JOINERS))
+
+    def resize(self, lines: int | None = None, columns: int | None = None) -> None:
+        """Loses no line: those below the cursor give way, then the highest go into the history."""
+        lines = lines or self.lines
+        if lines < self.lines:
+            rows = [self.buffer[y] for y in range(self.lines)]
+            over = max(0, self.cursor.y + 1 - lines)
+            self.history.top.extend(rows[:over])
+            self.buffer.clear()
+            self.buffer.update(enumerate(rows[over : over + lines]))
+            self.cursor.y -= over
+            self.lines = lines
+            self.set_margins()
+        super().resize(lines, columns)
+
 
 class VirtualTerminal(io.TextIOBase):
     """A text file that is a terminal of `columns` × `rows`, emulated by pyte, and counts bytes."""
 
     def __init__(self, columns: int = 100, rows: int = 40) -> None:
-        self.screen: Any = pyte.HistoryScreen(columns, rows, history=1_000_000, ratio=0.5)
+        self.screen: Any = TerminalScreen(columns, rows, history=1_000_000, ratio=0.5)
         self.screen.set_mode(pyte.modes.LNM)
         self.stream = pyte.Stream(self.screen)
         self.written: list[str] = []
