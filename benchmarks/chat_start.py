@@ -68,6 +68,9 @@ class Program:
         self.seen = self.seen.partition(wanted)[2]
         return time.perf_counter() - self.started
 
+    def type(self, keys: bytes) -> None:
+        os.write(self.terminal, keys)
+
     def end(self) -> float:
         """Seconds from the start until the process has ended by itself."""
         self.process.wait()
@@ -85,7 +88,7 @@ def chat_s(folder: Path, gateway: list[str]) -> float:
     chat = Program([*PROGRAM, *gateway], folder)
     try:
         chat.read_until(PROMPT)
-        os.write(chat.terminal, KEY)
+        chat.type(KEY)
         return chat.read_until(KEY)
     finally:
         chat.stop()
@@ -101,7 +104,7 @@ def echoes_s(folder: Path, gateway: list[str], keys: int) -> list[float]:
             key = string.ascii_lowercase[number % 26].encode()
             chat.seen = b""
             pressed = time.perf_counter()
-            os.write(chat.terminal, key)
+            chat.type(key)
             chat.read_until(key)
             found.append(time.perf_counter() - pressed)
             time.sleep(KEY_EVERY_S)
