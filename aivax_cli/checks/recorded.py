@@ -16,15 +16,14 @@ from typing import Any
 from aivax_cli.checks.cassettes import Request, Tape
 from aivax_cli.core.errors import ModelError
 from aivax_cli.core.ports import ChatModel, EmbeddingEndpoint, RerankEndpoint, ToolBox
+from aivax_cli.core.readings import EmbeddingAnswer, RerankScores
 from aivax_cli.core.types import (
     Charge,
-    EmbeddingAnswer,
     ModelCall,
     ModelEnd,
     ModelItem,
     ModelTarget,
     ModelText,
-    RerankScores,
     TokenUsage,
     ToolCall,
     ToolOutcome,

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
+from aivax_cli.core.readings import EmbeddingAnswer, RerankScores
 from aivax_cli.core.types import (
     Charge,
-    EmbeddingAnswer,
     Message,
     ModelCall,
     ModelItem,
     ModelTarget,
     Passage,
     Prices,
-    RerankScores,
     Retrieval,
     RetrievalLimits,
     ToolCall,

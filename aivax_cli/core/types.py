@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from aivax_cli.core.readings import EmbeddingUse
 
 JsonValue = str | int | float | bool | None | Sequence["JsonValue"] | Mapping[str, "JsonValue"]
 
@@ -375,35 +378,3 @@ class Timing:
     total_s: float
     first_token_s: float | None
     answering_s: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class EmbeddingUse:
-    """Tokens that an embedder read, and its prices; None: nobody has said what they are."""
-
-    embedder: str
-    tokens: int
-    prices: Prices | None
-
-
-@dataclass(frozen=True, slots=True)
-class EmbeddingAnswer:
-    """An endpoint's vectors of some texts, in their order: float32, little-endian, not normalised.
-
-    `tokens` is what the endpoint says it read, None when it does not say.
-    """
-
-    vectors: tuple[bytes, ...]
-    tokens: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RerankScores:
-    """How well each text answers a question, in the order of the texts; higher is better, on any scale.
-
-    A text that the endpoint passed over has None. `tokens` is what the endpoint says it read, None when it
-    does not say.
-    """
-
-    scores: tuple[float | None, ...]
-    tokens: int | None = None

@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from aivax_cli.core.types import EmbeddingAnswer, ModelTarget
+from aivax_cli.core.readings import EmbeddingAnswer
+from aivax_cli.core.types import ModelTarget
 from aivax_cli.model.keys import Keys
 from aivax_cli.model.outgoing import opened
 from aivax_cli.model.posting import Patience, Post, client_options

@@ -11,7 +11,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aivax_cli.core.types import ModelTarget, RerankScores
+from aivax_cli.core.readings import RerankScores
+from aivax_cli.core.types import ModelTarget
 from aivax_cli.model.keys import Keys
 from aivax_cli.model.outgoing import opened
 from aivax_cli.model.posting import Patience, Post, client_options

@@ -12,7 +12,8 @@ from threading import Lock, Thread
 from typing import TYPE_CHECKING, Final
 
 from aivax_cli.core.errors import ModelError
-from aivax_cli.core.types import EmbeddingAnswer, Prices
+from aivax_cli.core.readings import EmbeddingAnswer
+from aivax_cli.core.types import Prices
 from aivax_cli.retrieval.embedding.base import Embedded
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from aivax_cli.core.readings import EmbeddingUse, RerankScores
 from aivax_cli.core.types import (
     Charge,
-    EmbeddingUse,
     Message,
     ModelCall,
     ModelEnd,
@@ -21,7 +21,6 @@ from aivax_cli.core.types import (
     Passage,
     Prices,
     Purpose,
-    RerankScores,
     Retrieval,
     RetrievalLimits,
     Source,

@@ -1,0 +1,39 @@
+"""What models that only read give back: embedders and rerankers. All frozen; none does I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aivax_cli.core.types import Prices
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingUse:
+    """Tokens that an embedder read, and its prices; None: nobody has said what they are."""
+
+    embedder: str
+    tokens: int
+    prices: Prices | None
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingAnswer:
+    """An endpoint's vectors of some texts, in their order: float32, little-endian, not normalised.
+
+    `tokens` is what the endpoint says it read, None when it does not say.
+    """
+
+    vectors: tuple[bytes, ...]
+    tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RerankScores:
+    """How well each text answers a question, in the order of the texts; higher is better, on any scale.
+
+    A text that the endpoint passed over has None. `tokens` is what the endpoint says it read, None when it
+    does not say.
+    """
+
+    scores: tuple[float | None, ...]
+    tokens: int | None = None
