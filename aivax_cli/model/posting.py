@@ -52,53 +52,33 @@ class Post:
 
     def send(self, client: httpx.Client, key: str | None, patience: Patience) -> dict[str, Any]:
         """Posts it, again after failures that may pass, and gives the answer. Blocks. Raises ModelError."""
-        import httpx
-
-        place = failures.Place.of(self.target, self.url, key)
-        content, headers = wire.encode(self.body), _headers(key)
-        attempt = 1
+        attempts = _Attempts(self, key, patience)
         while True:
+            body = bytearray()
             try:
-                body = bytearray()
-                try:
-                    with client.stream("POST", self.url, content=content, headers=headers) as response:
-                        for piece in response.iter_bytes():
-                            self._add(body, piece, place)
-                except (httpx.RequestError, httpx.InvalidURL) as error:
-                    raise self._unreachable(error, place, patience) from error
-                return self._read(response, body, place)
-            except ModelError as error:
-                wait_s = patience.retry.wait_s(error, attempt)
-                if wait_s is None:
-                    raise
-                time.sleep(wait_s)
-            attempt += 1
+                with client.stream(**attempts.request) as response:
+                    for piece in response.iter_bytes():
+                        self._add(body, piece, attempts.place)
+                return self._read(response, body, attempts.place)
+            except attempts.faults as error:
+                wait_s = attempts.wait_s(error)
+            time.sleep(wait_s)
 
     async def send_async(
         self, client: httpx.AsyncClient, key: str | None, patience: Patience
     ) -> dict[str, Any]:
         """The same without blocking; cancelling ends the request."""
-        import httpx
-
-        place = failures.Place.of(self.target, self.url, key)
-        content, headers = wire.encode(self.body), _headers(key)
-        attempt = 1
+        attempts = _Attempts(self, key, patience)
         while True:
+            body = bytearray()
             try:
-                body = bytearray()
-                try:
-                    async with client.stream("POST", self.url, content=content, headers=headers) as response:
-                        async for piece in response.aiter_bytes():
-                            self._add(body, piece, place)
-                except (httpx.RequestError, httpx.InvalidURL) as error:
-                    raise self._unreachable(error, place, patience) from error
-                return self._read(response, body, place)
-            except ModelError as error:
-                wait_s = patience.retry.wait_s(error, attempt)
-                if wait_s is None:
-                    raise
-                await asyncio.sleep(wait_s)
-            attempt += 1
+                async with client.stream(**attempts.request) as response:
+                    async for piece in response.aiter_bytes():
+                        self._add(body, piece, attempts.place)
+                return self._read(response, body, attempts.place)
+            except attempts.faults as error:
+                wait_s = attempts.wait_s(error)
+            await asyncio.sleep(wait_s)
 
     def _add(self, body: bytearray, piece: bytes, place: failures.Place) -> None:
         """Raises ModelError as soon as there is too much, so that nobody fills the memory."""
@@ -131,8 +111,38 @@ class Post:
             fix=f"check base_url: it is the part before /{self.path}, and that the model is one for it",
         )
 
-    def _unreachable(self, error: Exception, place: failures.Place, patience: Patience) -> ModelError:
-        return failures.transport_error(error, place, connect_s=patience.connect_s, read_s=patience.read_s)
+
+class _Attempts:
+    """A request that may be sent several times, and how often it has failed."""
+
+    def __init__(self, post: Post, key: str | None, patience: Patience) -> None:
+        import httpx
+
+        self.place = failures.Place.of(post.target, post.url, key)
+        self.request: dict[str, Any] = {
+            "method": "POST",
+            "url": post.url,
+            "content": wire.encode(post.body),
+            "headers": _headers(key),
+        }
+        self.faults = (ModelError, httpx.RequestError, httpx.InvalidURL)
+        self._patience = patience
+        self._failed = 0
+
+    def wait_s(self, error: Exception) -> float:
+        """Seconds until it is sent again. Raises ModelError when it is not."""
+        self._failed += 1
+        limits = self._patience
+        told = error
+        if not isinstance(told, ModelError):
+            told = failures.transport_error(
+                error, self.place, connect_s=limits.connect_s, read_s=limits.read_s
+            )
+            told.__cause__ = error
+        wait_s = limits.retry.wait_s(told, self._failed)
+        if wait_s is None:
+            raise told
+        return wait_s
 
 
 def client_options(base_url: str, patience: Patience) -> dict[str, Any]:
