@@ -10,6 +10,7 @@ HOLE = "{}"
 _PLACE = re.compile(r"\{(\d)\}")
 _QUOTES = "'\"`“"
 _FEW_LETTERS = 12
+_EDGE = 4
 _FEW_WORDS = 3
 
 
@@ -53,10 +54,29 @@ class Template:
         return self.fragments[number][-1:] in _QUOTES and self.fragments[number] != ""
 
 
-def templates(texts: Mapping[str, str]) -> list[Template]:
-    """The templates among these texts; those that say most by themselves come first."""
-    found = [_template(text, said) for text, said in texts.items() if HOLE in text]
-    return sorted(found, key=lambda each: (-each.letters, -sum(map(len, each.fragments)), each.fragments))
+class Templates:
+    """Templates by how they begin or end, so that few are looked at for a text."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        found = [_template(text, said) for text, said in texts.items() if HOLE in text]
+        # Those that say most by themselves come first.
+        found.sort(key=lambda each: (-each.letters, -sum(map(len, each.fragments)), each.fragments))
+        self._by_edge: dict[tuple[str, str], list[tuple[int, Template]]] = {}
+        for rank, template in enumerate(found):
+            first, last = template.fragments[0], template.fragments[-1]
+            edge = (first[:_EDGE], "") if len(first) >= _EDGE else (first[:1], last[-1:])
+            self._by_edge.setdefault(edge, []).append((rank, template))
+
+    def candidates(self, text: str) -> list[Template]:
+        """The templates that the text may be of, in the order in which they are to be tried."""
+        start, end = text[:1], text[-1:]
+        edges = ((text[:_EDGE], ""), (start, end), (start, ""), ("", end), ("", ""))
+        ranked = [each for edge in dict.fromkeys(edges) for each in self._by_edge.get(edge, ())]
+        return [template for _, template in sorted(ranked, key=_rank)]
+
+
+def _rank(ranked: tuple[int, Template]) -> int:
+    return ranked[0]
 
 
 def places(said: str) -> list[int]:
