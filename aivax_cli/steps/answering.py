@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -11,10 +11,13 @@ from aivax_cli.core.events import Event, Warned
 from aivax_cli.core.types import (
     AnswerFormat,
     Conversation,
+    JsonValue,
     Message,
     ModelCall,
+    ModelTarget,
     Purpose,
     ToolCall,
+    ToolRun,
     ToolSpec,
 )
 from aivax_cli.prompt.assembly import assemble
@@ -64,24 +67,12 @@ async def answer_rounds(
     while True:
         last = thread.rounds <= 0
         thread.rounds -= 1
-        tools = plan.client_tools if last and plan.client_tools else (*thread.tools, *plan.client_tools)
-        refused = {"tool_choice": "none"} if tools and last and not plan.client_tools else {}
-        parameters = {**plan.parameters, **once, **refused}
-        once = {}
-        messages = thread.messages
+        messages, spoken_before = thread.messages, progress.text
         sent = await thread.context.held(messages)
-        call = ModelCall(
-            thread.purpose,
-            progress.targets[0],
-            sent,
-            parameters,
-            tools,
-            answer_format=thread.answer_format,
-            timeout_s=plan.gateway.timeout_s,
-        )
+        call = _call(thread, plan, progress.targets[0], sent, once, last=last)
+        once = {}
         for cut in thread.context.news():
             yield cut
-        spoken_before = progress.text
         async with aclosing(call_first_of(call, plan.gateway.prefill or "", ports, progress)) as streaming:
             async for event in streaming:
                 yield event
@@ -91,22 +82,47 @@ async def answer_rounds(
         progress.client_calls = _of_client(plan, end.tool_calls)
         if last or progress.client_calls:
             break
-        said = progress.text.removeprefix(spoken_before).strip()
         done_before = len(progress.tools)
         async with aclosing(run_tools(end.tool_calls, thread.tools, plan, ports, progress)) as running:
             async for event in running:
                 yield event
-        results = [
-            Message("tool", run.outcome.text, tool_call_id=run.call.id)
-            for run in progress.tools[done_before:]
-        ]
+        said = progress.text.removeprefix(spoken_before).strip()
+        asked = Message("assistant", said, tool_calls=end.tool_calls)
         # A prefill stands last until something has been said; what was said begins with it.
         prefill = messages[-1:] if plan.gateway.prefill and not spoken_before else ()
         before = messages[: len(messages) - len(prefill)]
-        asked = Message("assistant", said, tool_calls=end.tool_calls)
+        results = _results(progress.tools[done_before:])
         thread.messages = (*before, asked, *results, *(() if progress.text else prefill))
     if thread.purpose is Purpose.ANSWER and not progress.text.strip() and not progress.client_calls:
         yield Warned(f"{progress.targets[0].label} returned an empty answer")
+
+
+def _call(
+    thread: Thread,
+    plan: TurnPlan,
+    target: ModelTarget,
+    sent: Conversation,
+    once: Mapping[str, JsonValue],
+    *,
+    last: bool,
+) -> ModelCall:
+    """The call of a round. In the `last` one no tool is carried out here any more."""
+    tools = plan.client_tools if last and plan.client_tools else (*thread.tools, *plan.client_tools)
+    refused = {"tool_choice": "none"} if tools and last and not plan.client_tools else {}
+    return ModelCall(
+        thread.purpose,
+        target,
+        sent,
+        {**plan.parameters, **once, **refused},
+        tools,
+        answer_format=thread.answer_format,
+        timeout_s=plan.gateway.timeout_s,
+    )
+
+
+def _results(runs: Iterable[ToolRun]) -> list[Message]:
+    """What the model gets to see of its calls."""
+    return [Message("tool", run.outcome.text, tool_call_id=run.call.id) for run in runs]
 
 
 def _of_client(plan: TurnPlan, calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:

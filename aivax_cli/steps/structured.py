@@ -10,7 +10,7 @@ from aivax_cli.core.events import AnswerRejected, Event, TextDelta, ToolCalled
 from aivax_cli.core.types import Conversation, JsonValue, Message, Purpose
 from aivax_cli.prompt.schema_wire import answer_format
 from aivax_cli.prompt.structured import Accepted, Rejected, ask_again, canonical, judged
-from aivax_cli.steps.answering import answer_rounds, begun
+from aivax_cli.steps.answering import Thread, answer_rounds, begun
 from aivax_cli.steps.plan import Ports, Progress, TurnPlan
 from aivax_cli.strategy import Strategy
 
@@ -39,25 +39,19 @@ async def structured_answer(
     asked: Conversation | None = None
     problems: tuple[str, ...] = ()
     for attempt in range(1, attempts + 1):
-        progress.text = said = ""
-        async with aclosing(answer_rounds(thread, plan, ports, progress)) as answering:
+        async with aclosing(_attempt(thread, plan, ports, progress)) as answering:
             async for event in answering:
-                if isinstance(event, TextDelta):
-                    said += event.text
-                    continue
-                if isinstance(event, ToolCalled):
-                    said = ""
                 yield event
         if progress.client_calls:
-            progress.text = said
             return
+        said, progress.text = progress.text, ""
         verdict = _verdict(said, schema, prefill, progress)
         if isinstance(verdict, Accepted):
             progress.structured = verdict.value
             progress.text = canonical(verdict.value)
             yield TextDelta(progress.text)
             return
-        progress.text, problems = "", verdict.problems
+        problems = verdict.problems
         yield AnswerRejected(attempt, attempts, problems)
         if _broken(progress) is not None:
             continue
@@ -66,6 +60,22 @@ async def structured_answer(
         thread.messages = _asked_again(asked, said, problems, prefill)
         thread.rounds = 0
     raise _given_up(attempts, problems, broken=_broken(progress) is not None)
+
+
+async def _attempt(
+    thread: Thread, plan: TurnPlan, ports: Ports, progress: Progress
+) -> AsyncGenerator[Event, None]:
+    """One attempt, told but for its text: what was said after the last tool is left in `progress`."""
+    progress.text = said = ""
+    async with aclosing(answer_rounds(thread, plan, ports, progress)) as answering:
+        async for event in answering:
+            if isinstance(event, TextDelta):
+                said += event.text
+                continue
+            if isinstance(event, ToolCalled):
+                said = ""
+            yield event
+    progress.text = said
 
 
 def _verdict(
