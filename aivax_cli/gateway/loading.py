@@ -100,32 +100,34 @@ def read_gateway(
     tree = lineage.tree
     unfinished = is_base_only(file) or not lineage.whole
     definition, written, problems = _validate(tree, Gateway, "gateway", environ, unfinished=unfinished)
-    problems += _both_instructions(tree)
-    problems += _unknown_models(tree, providers, _model_places(tree))
-    problems += _unknown_locks(tree)
-    problems += _response_schema(file, tree, root)
-    if definition is not None and providers is not None:
-        problems += _prefill_refused(tree, definition, providers)
-    instructions, instructions_path, trouble = _instructions(file, tree, root)
-    if trouble:
-        problems.append(trouble)
+    problems += _beyond_the_fields(file, tree, root, definition, providers)
+    text, text_file, trouble = _instructions(file, tree, root)
+    problems += [trouble] if trouble else []
     found = [(display(place, start), each) for place, each in lineage.troubles]
     found += [(shown_as, each) for each in troubles]
     found += [(_shown_file(tree, each.path, shown_as, start), each) for each in problems]
     faults = _ordered(found, shown_as)
     sound = None if faults or is_base_only(file) else definition
     return GatewayReading(
-        file,
-        shown_as,
-        sound,
-        tree,
-        faults,
-        instructions,
-        instructions_path,
-        lineage.bases,
-        start,
-        written=written,
+        file, shown_as, sound, tree, faults, text, text_file, lineage.bases, start, written=written
     )
+
+
+def _beyond_the_fields(
+    file: Path,
+    tree: Tree,
+    root: Path,
+    definition: Gateway | None,
+    providers: Mapping[str, Provider] | None,
+) -> list[Trouble]:
+    """What is wrong with a gateway though each of its fields may be right by itself."""
+    problems = _both_instructions(tree)
+    problems += _unknown_models(tree, providers, _model_places(tree))
+    problems += _unknown_locks(tree)
+    problems += _response_schema(file, tree, root)
+    if definition is not None and providers is not None:
+        problems += _prefill_refused(tree, definition, providers)
+    return problems
 
 
 def inheritance(reading: GatewayReading) -> dict[str, tuple[Path, int]]:
