@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from aivax_cli.core.readings import EmbeddingUse
+    from aivax_cli.core.types import EmbeddingUse
 
 
 class AivaxError(Exception):

@@ -4,17 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aivax_cli.core.types import Prices
-
-
-@dataclass(frozen=True, slots=True)
-class EmbeddingUse:
-    """Tokens that an embedder read, and its prices; None: nobody has said what they are."""
-
-    embedder: str
-    tokens: int
-    prices: Prices | None
-
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingAnswer:

@@ -6,10 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from aivax_cli.core.readings import EmbeddingUse
+from typing import Literal
 
 JsonValue = str | int | float | bool | None | Sequence["JsonValue"] | Mapping[str, "JsonValue"]
 
@@ -378,3 +375,12 @@ class Timing:
     total_s: float
     first_token_s: float | None
     answering_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingUse:
+    """Tokens that an embedder read, and its prices; None: nobody has said what they are."""
+
+    embedder: str
+    tokens: int
+    prices: Prices | None

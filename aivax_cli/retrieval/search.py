@@ -10,8 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from aivax_cli.core.errors import AivaxError, KnowledgeError, NotFoundError, unknown_name
-from aivax_cli.core.readings import EmbeddingUse
-from aivax_cli.core.types import Passage, Retrieval, RetrievalLimits
+from aivax_cli.core.types import EmbeddingUse, Passage, Retrieval, RetrievalLimits
 from aivax_cli.retrieval import ranking
 from aivax_cli.retrieval.backgrounds import Backgrounds
 from aivax_cli.retrieval.calibration import similarity

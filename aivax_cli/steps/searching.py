@@ -10,10 +10,10 @@ from aivax_cli.core.conversation import last_user_text
 from aivax_cli.core.errors import AivaxError, ModelError
 from aivax_cli.core.events import Event, FellBack, Retrieved, Rewritten
 from aivax_cli.core.ports import Retriever
-from aivax_cli.core.readings import EmbeddingUse
 from aivax_cli.core.types import (
     EMBED_QUERY_SKU,
     Conversation,
+    EmbeddingUse,
     JsonValue,
     ModelCall,
     Passage,

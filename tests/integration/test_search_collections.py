@@ -12,8 +12,7 @@ import pytest
 from support.knowledge import HashEmbedder, open_knowledge, run_ingest, write_files
 
 from aivax_cli.core.errors import KnowledgeError, ModelError, NotFoundError
-from aivax_cli.core.readings import EmbeddingUse
-from aivax_cli.core.types import FREE, Passage, RetrievalLimits
+from aivax_cli.core.types import FREE, EmbeddingUse, Passage, RetrievalLimits
 from aivax_cli.retrieval.catalogue import Catalogue
 from aivax_cli.retrieval.search import CollectionSearch, KnowledgeBase
 

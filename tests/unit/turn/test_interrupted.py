@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from aivax_cli.core.readings import EmbeddingUse, RerankScores
+from aivax_cli.core.readings import RerankScores
 from aivax_cli.core.types import (
     Charge,
+    EmbeddingUse,
     Message,
     ModelCall,
     ModelEnd,

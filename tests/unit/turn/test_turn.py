@@ -22,9 +22,9 @@ from aivax_cli.core.events import (
     TurnResult,
     Warned,
 )
-from aivax_cli.core.readings import EmbeddingUse
 from aivax_cli.core.types import (
     Charge,
+    EmbeddingUse,
     Message,
     ModelCall,
     ModelEnd,
