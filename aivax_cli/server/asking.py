@@ -51,6 +51,8 @@ class Asking:
         with self._measured():
             async with aclosing(self.turns.turn(self.asked.conversation)) as events:
                 async for each in events:
+                    if isinstance(each, Finished):
+                        await self.turns.settled()
                     yield each
 
     async def result(self) -> TurnResult:
@@ -62,6 +64,7 @@ class Asking:
                     async for each in events:
                         if isinstance(each, Finished):
                             found = each.result
+                    await self.turns.settled()
         if found is None:
             raise RequestError("the turn did not end", 502)
         return found

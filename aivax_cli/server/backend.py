@@ -44,6 +44,10 @@ class Turns(Protocol):
         """The events of a turn."""
         ...
 
+    async def settled(self) -> None:
+        """Waits, for a while, until what the turn has cost is kept."""
+        ...
+
     @property
     def hosted_dialect(self) -> bool:
         """Whether its streams end as the hosted service's, unless a request says otherwise."""

@@ -188,9 +188,11 @@ async def _asked(visible: Visible, gateway: str, prompt: str) -> TurnResult:
         include_usage=False,
         body={"model": gateway},
     )
-    async with aclosing(visible.backend.open(asked).turn(asked.conversation)) as events:
+    turns = visible.backend.open(asked)
+    async with aclosing(turns.turn(asked.conversation)) as events:
         async for each in events:
             if isinstance(each, Finished):
+                await turns.settled()
                 finish_reason(each.result)
                 return each.result
     raise AivaxError("the turn did not end")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from aivax_cli.server.keys import ApiKey, KeyFile
     from aivax_cli.server.knowledge import Visible
     from aivax_cli.server.requests import ChatRequest
+    from aivax_cli.usage.guard import Day
     from aivax_cli.usage.ledger_file import LedgerFile
-    from aivax_cli.usage.reservations import Reservations
     from aivax_cli.wiring.served_knowledge import ServedKnowledge
     from aivax_cli.wiring.serving import ServedGateway, WorkspaceBackend
 
@@ -35,7 +36,7 @@ class Everything:
     backend: WorkspaceBackend
     knowledge: ServedKnowledge
     file: LedgerFile
-    reservations: Reservations
+    reservations: Day
 
     def for_key(self, key: ApiKey | None) -> Visible:
         """What there is for the holder of a key; all of it without one."""
@@ -77,7 +78,7 @@ class KeyedBackend:
 
     backend: WorkspaceBackend
     key: ApiKey
-    reservations: Reservations
+    reservations: Day
 
     @property
     def answers(self) -> Answers:
@@ -130,14 +131,18 @@ async def open_everything(backend: WorkspaceBackend) -> AsyncIterator[Everything
     """The workspace behind the server with what is beside chat: knowledge, and the limits of keys."""
     from aivax_cli.usage.ledger import LEDGER_FILE, SqliteLedger
     from aivax_cli.usage.ledger_file import LedgerFile
+    from aivax_cli.usage.unwaiting import UnwaitingDay
     from aivax_cli.wiring.served_knowledge import ServedKnowledge
 
     path = backend.workspace.state_dir / LEDGER_FILE
-    file, ledger = LedgerFile(path), SqliteLedger(path)
+    file, ledger, quick = LedgerFile(path), SqliteLedger(path), LedgerFile(path, busy_timeout_s=0)
     try:
-        yield Everything(backend, ServedKnowledge(backend.opened, ledger), file, key_reservations(file))
+        day = UnwaitingDay(key_reservations(quick), key_reservations(file), backend.books.keeper)
+        yield Everything(backend, ServedKnowledge(backend.opened, ledger), file, day)
     finally:
+        await asyncio.to_thread(backend.books.keeper.close)
         file.close()
+        quick.close()
         ledger.close()
 
 
@@ -179,7 +184,7 @@ async def open_application(
         keys.close()
 
 
-def _held(served: ServedGateway, key: ApiKey, limit: Decimal, reservations: Reservations) -> ServedGateway:
+def _held(served: ServedGateway, key: ApiKey, limit: Decimal, reservations: Day) -> ServedGateway:
     """The gateway with the key's day beside its own budget: every call needs room in both."""
     from aivax_cli.gateway.sections import Budget
 

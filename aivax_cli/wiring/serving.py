@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from aivax_cli.core.errors import AivaxError, NotFoundError, unknown_name
 from aivax_cli.gateway.workspace import LoadedGateway, Workspace
+from aivax_cli.wiring.bookkeeping import Books, open_books
 from aivax_cli.wiring.gateways import GatewayRuntime, open_workspace
 from aivax_cli.wiring.plans import plan_turn
 
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
     from aivax_cli.server.backend import GatewayInfo
     from aivax_cli.server.requests import ChatRequest
     from aivax_cli.steps.plan import TurnPlan
-    from aivax_cli.usage.answers import KeptAnswers
-    from aivax_cli.usage.ledger import SqliteLedger
+    from aivax_cli.usage.unwaiting import Bookkeeper
     from aivax_cli.wiring.gateways import OpenWorkspace
 
 _LOG = logging.getLogger("aivax.server")
@@ -47,21 +47,17 @@ async def open_backend(
     `allow_direct`: `@provider/name` is a model, too. Raises DefinitionError when `aivax.yaml` is wrong.
     """
     from aivax_cli.model.aiohttp_transport import aiohttp_sender
-    from aivax_cli.usage.answers import KeptAnswers
-    from aivax_cli.usage.ledger import LEDGER_FILE, SqliteLedger
-    from aivax_cli.usage.ledger_file import LedgerFile
 
-    async with open_workspace(workspace, environ=environ, sender=aiohttp_sender) as opened:
-        ledger = SqliteLedger(workspace.state_dir / LEDGER_FILE)
-        answers = KeptAnswers(LedgerFile(workspace.state_dir / LEDGER_FILE))
-        backend = WorkspaceBackend(workspace, opened, ledger, answers, allow_direct=allow_direct)
+    async with (
+        open_workspace(workspace, environ=environ, sender=aiohttp_sender) as found,
+        open_books(workspace, found) as (opened, books),
+    ):
+        backend = WorkspaceBackend(workspace, opened, books, allow_direct=allow_direct)
         watching = asyncio.create_task(backend.watch())
         try:
             yield backend
         finally:
             watching.cancel()
-            ledger.close()
-            answers.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +114,14 @@ class WorkspaceBackend:
         self,
         workspace: Workspace,
         opened: OpenWorkspace,
-        ledger: SqliteLedger,
-        answers: KeptAnswers,
+        books: Books,
         *,
         allow_direct: bool = False,
     ) -> None:
         self._workspace = workspace
-        self._ledger = ledger
         self._allow_direct = allow_direct
-        self.answers = answers
+        self.books = books
+        self.answers = books.answers
         self._seen = _stamps(workspace, ())
         _ReadOnce(workspace).providers()
         self._now = _read(workspace, opened, {})
@@ -170,8 +165,10 @@ class WorkspaceBackend:
         tools = request_tools(ready.loaded.definition, asked.body)
         if tools:
             plan = replace(plan, client_tools=tools, client_parameters=asked.tool_parameters)
-        on_turn = (lambda turn_id: self._note(turn_id, asked.metadata)) if asked.metadata else None
-        return ServedGateway(GatewayRuntime(ready.loaded, now.opened, plan, on_turn), plan)
+        noted = self.books.ledger.note
+        on_turn = (lambda turn_id: noted(turn_id, asked.metadata)) if asked.metadata else None
+        runtime = GatewayRuntime(ready.loaded, now.opened, plan, on_turn)
+        return ServedGateway(runtime, plan, self.books.keeper)
 
     def loaded(self, name: str) -> LoadedGateway:
         """The definition of a gateway by name, id or slug. Raises NotFoundError."""
@@ -217,12 +214,6 @@ class WorkspaceBackend:
         self._seen = _stamps(self._workspace, self._now.by_name.values())
         _LOG.info("read %d gateways again", len(self._now.by_name))
 
-    def _note(self, turn_id: str, metadata: Mapping[str, str]) -> None:
-        try:
-            self._ledger.note(turn_id, metadata)
-        except AivaxError as error:
-            _LOG.warning("metadata is not in the ledger: %s", error)
-
     def _found(self, reference: str) -> _Ready:
         now = self._now
         ready = now.by_reference.get(reference)
@@ -242,6 +233,7 @@ class ServedGateway:
 
     runtime: GatewayRuntime
     plan: TurnPlan
+    keeper: Bookkeeper
 
     @property
     def name(self) -> str:
@@ -262,6 +254,10 @@ class ServedGateway:
     def charges(self) -> tuple[Charge, ...]:
         """See `Turns.charges`."""
         return self.runtime.charges
+
+    async def settled(self) -> None:
+        """See `Turns.settled`."""
+        await self.keeper.settled()
 
     def turn(self, conversation: Conversation) -> Any:
         """See `Turns.turn`."""

@@ -317,8 +317,14 @@ def test_no_error_tells_of_instructions_or_files(running, root, path, model):
     assert INSTRUCTIONS not in said and str(root) not in said and ".yaml" not in said
 
 
-@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses", "/v1/messages"])
-@pytest.mark.parametrize("code", [400, 402, 404, 407, 409, 413, 422, 429, 500, 501, 503])
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        *(("/v1/chat/completions", code) for code in (400, 402, 404, 407, 413, 422, 429, 503)),
+        ("/v1/responses", 400),
+        ("/v1/messages", 400),
+    ],
+)
 def test_no_failure_of_the_endpoint_tells_where_it_is(running, upstream, path, code):
     where = f"127.0.0.1:{upstream.port}"
     upstream.answers(status(code, f"{where} said so, at localhost:{upstream.port}; the key was {KEY}"))
