@@ -93,6 +93,8 @@ class KeyFile:
     def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
         self.path = path
         self._file = SqliteFile(path, _KEYS, busy_timeout_s=_BUSY_TIMEOUT_S)
+        # Of its own: whoever reads a key does not wait for somebody who is counted.
+        self._counting = SqliteFile(path, _KEYS, busy_timeout_s=_BUSY_TIMEOUT_S)
         self._now = now
 
     def new(
@@ -174,7 +176,7 @@ class KeyFile:
         if key.requests_per_minute is None:
             return None
         now = self._now()
-        with self._file.writing() as connection:
+        with self._counting.writing() as connection:
             connection.execute("DELETE FROM requests WHERE key_id = ? AND at <= ?", (key.id, now - WINDOW_S))
             first = connection.execute(
                 "SELECT at FROM requests WHERE key_id = ? ORDER BY at DESC LIMIT 1 OFFSET ?",
@@ -188,6 +190,7 @@ class KeyFile:
     def close(self) -> None:
         """Lets go of the file; the next use opens it again."""
         self._file.close()
+        self._counting.close()
 
     def _today(self) -> str:
         return datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
+from support.in_process import aivax_here
 from support.serving import gateway, served, until
 from support.upstream import Upstream, chunk, says, sse
 
@@ -42,9 +43,9 @@ def running(root):
 
 
 @contextmanager
-def held(root, seconds=HELD_S):
-    """The ledger's write lock, as another process would have it; given back by a thread."""
-    connection = sqlite3.connect(root / ".aivax" / "ledger.db", isolation_level=None, check_same_thread=False)
+def held(root, seconds=HELD_S, name="ledger.db"):
+    """The file's write lock, as another process would have it; given back by a thread."""
+    connection = sqlite3.connect(root / ".aivax" / name, isolation_level=None, check_same_thread=False)
     connection.execute("BEGIN IMMEDIATE")
     timer = threading.Timer(seconds, connection.rollback)
     timer.start()
@@ -61,13 +62,13 @@ def turns(root) -> dict[str, int]:
         return dict(connection.execute("SELECT turn_id, count(*) FROM charges GROUP BY 1"))
 
 
-def slowest(running, timer) -> float:
-    """The longest that /healthz takes while the timer runs."""
+def slowest(running, timer, path="/healthz", **headers) -> float:
+    """The longest that a path takes while the timer runs."""
     found = 0.0
-    with httpx.Client(timeout=30, trust_env=False) as client:
+    with httpx.Client(timeout=30, trust_env=False, headers=headers) as client:
         while timer.is_alive():
             began = time.perf_counter()
-            assert client.get(f"{running.url}/healthz").status_code == 200
+            assert client.get(running.url + path).status_code == 200
             found = max(found, time.perf_counter() - began)
             time.sleep(0.05)
     return found
@@ -125,3 +126,15 @@ def test_a_server_that_is_ended_meanwhile_writes_what_is_left(tmp_path, upstream
             assert server.terminate() == 0
         assert asked.result().status_code == 200
     assert list(turns(tmp_path).values()) == [2, 2]
+
+
+def test_reading_a_key_does_not_wait_for_counting_a_request(tmp_path, upstream):
+    gateway(tmp_path, upstream, "plain")
+    key = aivax_here("keys", "new", "one", "--rpm", "60", cwd=tmp_path).out.strip()
+    with served(tmp_path) as server:
+        headers = {"x-api-key": key}
+        assert server.post(ASKED, headers=headers).status_code == 200
+        with ThreadPoolExecutor(1) as pool, held(tmp_path, 2.5, "keys.db") as timer:
+            asked = pool.submit(server.post, ASKED, headers=headers)
+            assert slowest(server, timer, "/v1/models", **headers) < QUICK_S
+        assert asked.result().status_code == 200
