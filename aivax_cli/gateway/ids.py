@@ -16,9 +16,10 @@ def new_id(now_ms: int | None = None) -> str:
     milliseconds = time.time_ns() // 1_000_000 if now_ms is None else now_ms
     value = (milliseconds & ((1 << 48) - 1)) << 80
     value |= 0x7 << 76
-    value |= secrets.randbits(12) << 64
+    random = secrets.randbits(74)
+    value |= random >> 62 << 64
     value |= 0b10 << 62
-    value |= secrets.randbits(62)
+    value |= random & ((1 << 62) - 1)
     digits = f"{value:032x}"
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 

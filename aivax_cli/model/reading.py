@@ -109,17 +109,14 @@ class AnswerReader:
                     self._end()
                     return
                 yield _add(payload, self._answer, self._place)
-                self._learn(data, payload)
+                self._parsed += 1
+                self._frame = Frame.of(data, payload) if self._parsed in _LESSONS else None
         if self._events.pending > MAX_EVENT_BYTES:
             raise AnswerTooLargeError
         if not piece:
             if not self._answer.is_whole(abrupt=False):
                 raise _ended_early(self._answer, self._body, self._place)
             self._end()
-
-    def _learn(self, data: str, payload: object) -> None:
-        self._parsed += 1
-        self._frame = Frame.of(data, payload) if self._parsed in _LESSONS else None
 
     def _end(self) -> None:
         self._complete = True
@@ -141,24 +138,22 @@ def _whole(body: str, answer: wire.AnswerParts, place: failures.Place) -> str:
     return text
 
 
-def _payloads(data: str, place: failures.Place) -> Iterator[object]:
+def _payloads(data: str, place: failures.Place) -> list[object]:
     """The JSON of an event; None stands for the end marker.
 
     Servers that end events with one line break instead of two make one event of several lines of JSON.
     """
     if not data or data.isspace():
-        return
+        return []
     if wire.is_end_marker(data):
-        yield None
-        return
+        return [None]
     try:
-        yield wire.decode(data)
+        return [wire.decode(data)]
     except ValueError as error:
         lines = [line for line in data.split("\n") if line.strip()]
         if len(lines) < 2:
             raise ModelError(f"{place.who} sent an event that is no JSON: {place.said(data[:80])}") from error
-        for line in lines:
-            yield from _payloads(line, place)
+        return [payload for line in lines for payload in _payloads(line, place)]
 
 
 def _add(payload: object, answer: wire.AnswerParts, place: failures.Place) -> str:

@@ -18,6 +18,7 @@ from aivax_cli.model.buckets import billed_charges, merged, token_usage
 from aivax_cli.model.tool_calls import ToolCallParts
 
 _END_MARKERS = ("[done]", "[end]")
+_TEXTS = ("content", "completion_text", "refusal")
 _FINISH_REASONS = {"max_tokens": "length", "end_turn": "stop", "tool_use": "tool_calls"}
 # Prices must stay what the endpoint wrote: 7.5e-8 has no exact float.
 _DECODER = json.JSONDecoder(parse_float=Decimal)
@@ -201,11 +202,15 @@ class AnswerParts:
             part = choice.get("message")
         if not isinstance(part, dict):
             part = {"content": choice.get("text")}
-        self._tool_calls.add(part.get("tool_calls"))
-        text = self._paired(_text_of(part))
-        if text or self._tool_calls:
+        fragments = part.get("tool_calls")
+        if fragments:
+            self._tool_calls.add(fragments)
+        text = _text_of(part)
+        if text:
+            text = self._paired(text)
+            self._finish_was_early = self._finish_was_early or bool(text and self._finish)
+        if not self.begun and (text or self._tool_calls):
             self.begun = True
-        self._finish_was_early = self._finish_was_early or bool(text and self._finish)
         reason = choice.get("finish_reason")
         if isinstance(reason, str) and reason:
             lower = reason.lower()
@@ -213,19 +218,18 @@ class AnswerParts:
         return text
 
     def _add_reports(self, payload: Mapping[str, object], choices: object) -> None:
-        self._add_report(payload.get("usage"))
+        reports = [payload.get("usage")]
         groq = payload.get("x_groq")
         if isinstance(groq, dict):
-            self._add_report(groq.get("usage"))
+            reports.append(groq.get("usage"))
         if isinstance(choices, list) and choices and isinstance(choices[0], dict):
-            self._add_report(choices[0].get("usage"))
+            reports.append(choices[0].get("usage"))
+        for report in reports:
+            if report and isinstance(report, dict):
+                self._report = merged(self._report, report)
         context = payload.get("generation_context")
         if isinstance(context, dict):
             self._billed = billed_charges(context.get("generated_usage")) or self._billed
-
-    def _add_report(self, report: object) -> None:
-        if report and isinstance(report, dict):
-            self._report = merged(self._report, report)
 
     def _paired(self, text: str) -> str:
         """Joins a surrogate pair that the endpoint cut in two (`\\ud83d` and `\\ude0a` in two chunks)."""
@@ -284,7 +288,12 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_
 
 def _text_of(part: Mapping[str, object]) -> str:
     """The answer's text in a delta or message. Reasoning (`reasoning_content`) is no part of the answer."""
-    return _flat(part.get("content")) or _flat(part.get("completion_text")) or _flat(part.get("refusal"))
+    for name in _TEXTS:
+        found = part.get(name)
+        text = _flat(found) if found else ""
+        if text:
+            return text
+    return ""
 
 
 def _flat(content: object) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from aivax_cli.core.errors import AivaxError, unknown_name
 from aivax_cli.server.asking import CLIENT_GONE
 from aivax_cli.server.backend import Backend, GatewayInfo, backend_of
-from aivax_cli.server.chat import chat_completions
+from aivax_cli.server.chat import ChatCompletions
 from aivax_cli.server.faults import RequestError, error_body, headers_of, log_failure, status_of
 from aivax_cli.server.metrics import CONTENT_TYPE, Metrics
 from aivax_cli.server.openapi import document
@@ -32,7 +32,7 @@ def chat_routes() -> list[BaseRoute]:
     """What nearly every request is for. Routes are tried one after the other, so these come first."""
     from starlette.routing import Route
 
-    return [Route(path, chat_completions, methods=["POST"]) for path in COMPLETIONS]
+    return [Route(path, ChatCompletions(), methods=["POST"]) for path in COMPLETIONS]
 
 
 def routes() -> list[BaseRoute]:

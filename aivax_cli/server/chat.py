@@ -25,14 +25,23 @@ if TYPE_CHECKING:
 ROUTED = "x-model-routed-complexity"
 
 
-async def chat_completions(request: Request) -> _Json | EventStream:
-    """A chat completion, whole or streamed."""
-    body = await with_images(request, read_body(await body_of(request)))
-    return await answer_chat(request, chat_request(body))
+class ChatCompletions:
+    """A chat completion, whole or streamed: an ASGI application.
+
+    Starlette puts more around a function that takes a request, which every request would pay for.
+    """
+
+    async def __call__(self, scope: Any, receive: Any, send: Send) -> None:
+        """See ASGI."""
+        from starlette.requests import Request
+
+        request = Request(scope, receive)
+        body = await with_images(request, read_body(await body_of(request)))
+        response = await _response(request, chat_request(body))
+        await response(scope, receive, send)
 
 
-async def answer_chat(request: Request, asked: ChatRequest) -> _Json | EventStream:
-    """The response to a chat completion that is asked for."""
+async def _response(request: Request, asked: ChatRequest) -> _Json | EventStream:
     asking = Asking.begin(request, asked)
     kept = await KeptAnswer.of(request, asked)
     identity, created = f"chatcmpl-{new_id()}", int(time.time())

@@ -24,6 +24,7 @@ async def call_first_of(
     Closing it ends the request under way.
     """
     progress.end = None
+    before, progress.sent = progress.sent, call.messages
     said = _Said(progress, prefill, apart="\n\n" if progress.text.strip() else "")
     while True:
         target, *others = progress.targets
@@ -38,6 +39,8 @@ async def call_first_of(
             break
         except (ModelError, KeyMissingError, AssetError, NotFoundError, BudgetError) as error:
             if not others:
+                if isinstance(error, BudgetError):
+                    progress.sent = before  # it was not even sent
                 raise
             fell = FellBack(target.label, str(error), others[0].label, call.purpose)
         progress.targets = tuple(others)
@@ -75,7 +78,7 @@ class _Said:
         progress = self._progress
         if progress.first_token is None:
             progress.first_token = ports.clock()
-        if not progress.text:
+        if self._prefill and not progress.text:
             self._apart = told_prefill(self._prefill, progress.targets[0])
         if self._apart:
             text, self._apart = self._apart + text, ""
