@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -112,17 +113,19 @@ def _refuse_other_sites(headers: Iterable[tuple[bytes, bytes]]) -> None:
     found = dict(headers)
     host = found.get(b"host", b"").decode("latin-1")
     origin = found.get(b"origin")
-    if host and not is_local(_host_of(f"//{host}")):
+    if host and not _leads_here(host):
         raise RequestError("without keys the server answers to this machine's own names alone", 403)
     if origin is not None and origin.decode("latin-1") != f"http://{host}":
         raise RequestError("without keys the server answers to no pages of other sites", 403)
 
 
-def _host_of(address: str) -> str:
+@lru_cache(maxsize=16)
+def _leads_here(host: str) -> bool:
+    """Whether what a request calls this server is a name of this machine. Nearly all say the same."""
     try:
-        return urlsplit(address).hostname or ""
+        return is_local(urlsplit(f"//{host}").hostname or "")
     except ValueError:
-        return ""
+        return False
 
 
 def _refusal(path: str, error: AivaxError) -> Any:
