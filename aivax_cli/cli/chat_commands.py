@@ -128,7 +128,7 @@ async def _why(chat: Chat, _argument: str) -> Next:
     from aivax_cli.render.reasons import reasons
 
     turn = last_turn(chat)
-    sent = turn.so_far.sent if turn.so_far else None
+    sent = (turn.so_far.sent or None) if turn.so_far else None
     root = chat.workspace.root
     parts = reasons(turn.strategy, turn.search_terms, turn.passages, sent, root=root, result=turn.so_far)
     for part in parts:

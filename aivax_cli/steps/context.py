@@ -29,7 +29,7 @@ class ContextControl:
         self._untold: ContextCut | None = None
 
     async def held(self, messages: Conversation) -> Conversation:
-        """What of the messages is sent; it is left in the progress, with its length.
+        """What of the messages is sent; its length, and what stays out, are left in the progress.
 
         Raises ContextError when they do not fit.
         """
@@ -43,7 +43,6 @@ class ContextControl:
             self._untold = cut
         self._told = out
         self._progress.cut = cut
-        self._progress.sent = fitted.messages
         self._progress.context_tokens = fitted.tokens or rough_tokens(fitted.messages)
         return fitted.messages
 

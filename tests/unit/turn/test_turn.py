@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from aivax_cli.core.errors import KnowledgeError, ModelError, UsageError
+from aivax_cli.core.errors import AivaxError, BudgetError, KnowledgeError, ModelError, UsageError
 from aivax_cli.core.events import (
     Charged,
     Event,
@@ -65,14 +65,14 @@ def search(*terms: str, call_id: str = "c1") -> ToolCall:
 class Models:
     """Answers with its scripts in turn, the last one for good; errors are raised, events waited for."""
 
-    scripts: list[list[ModelItem | ModelError | asyncio.Event]]
+    scripts: list[list[ModelItem | AivaxError | asyncio.Event]]
     calls: list[ModelCall] = field(default_factory=list)
 
     async def stream(self, call: ModelCall) -> AsyncGenerator[ModelItem, None]:
         self.calls.append(call)
         script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
         for item in script:
-            if isinstance(item, ModelError):
+            if isinstance(item, AivaxError):
                 raise item
             if isinstance(item, asyncio.Event):
                 await item.wait()
@@ -120,7 +120,7 @@ class Book:
 class Turn:
     """One turn with everything that can be seen of it."""
 
-    def __init__(self, *scripts: list[ModelItem | ModelError | asyncio.Event], **gateway: Any) -> None:
+    def __init__(self, *scripts: list[ModelItem | AivaxError | asyncio.Event], **gateway: Any) -> None:
         self.models = Models(list(scripts))
         self.library = Library()
         self.meter = Meter(self.models, Unpriced(), Words(), Book(), turn_id="t", gateway="g")
@@ -264,6 +264,13 @@ def test_a_turn_that_fails_leaves_what_it_had_come_to() -> None:
     assert so_far.sent[-1] == Message("user", "why?")
     assert list(so_far.charges) == turn.told_charges()
     assert so_far.incomplete
+
+
+def test_what_the_budget_refused_was_not_sent() -> None:
+    turn = Turn([BudgetError("too dear")])
+    with pytest.raises(BudgetError):
+        turn.run()
+    assert turn_result(turn.plan, turn.ports, turn.progress).sent == ()
 
 
 def test_an_answer_that_is_stopped_is_charged_by_estimate() -> None:
