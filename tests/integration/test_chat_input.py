@@ -69,7 +69,7 @@ def to_next_prompt(session: TerminalSession, key: str) -> None:
 @pytest.fixture
 def chat(session: TerminalSession) -> TerminalSession:
     to_next_prompt(session, CTRL_C)
-    session.enter("/gateway talk").enter("/reset").enter("/attach clear")
+    session.enter("/reset")
     return session
 
 
@@ -277,6 +277,7 @@ def test_another_gateway_takes_over_the_conversation(said: Said, upstream: Upstr
     assert said("/gateway supprt")[0].startswith("error: no gateway named 'supprt'")
     assert said("/gateway support") == ["support answers from now on, as its file says"]
     assert said("/strategy")[0].startswith("UserRewrite; ")
+    said("/gateway talk")
 
 
 def test_the_line_below_shows_who_answers_and_what_it_has_cost(chat: TerminalSession) -> None:
@@ -290,3 +291,5 @@ def test_the_line_below_shows_who_answers_and_what_it_has_cost(chat: TerminalSes
     chat.type("y")
     chat.wait_for(r"(?m)^support · UserRewrite · \$0\.\d+$")
     chat.resize(120, 40)
+    chat.type(CTRL_U)
+    chat.enter("/gateway talk")
