@@ -170,7 +170,7 @@ async def _ask(session: aiohttp.ClientSession, url: str, number: int) -> str:
                 return str(response.status)
             heard = 0
             async for line in response.content:
-                heard += line.startswith(b"data: {")
+                heard += line.count(b"word ")
                 if line.startswith(b'data: {"error"'):
                     return "error"
                 if line == b"data: [DONE]\n":
