@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from aivax_cli import __version__
-from aivax_cli.cli.command import DebugOption, JsonOption, NoColorOption, QuietOption, run
+from aivax_cli.cli.command import DebugOption, JsonOption, NoColorOption, PlainOption, QuietOption, run
 from aivax_cli.cli.lazy_group import lazy_group
 
 COMMANDS = {
@@ -71,6 +71,7 @@ def _root(
     json_output: JsonOption = False,
     quiet: QuietOption = False,
     no_color: NoColorOption = False,
+    plain: PlainOption = False,
     debug: DebugOption = False,
 ) -> None:
     pass

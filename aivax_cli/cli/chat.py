@@ -51,9 +51,6 @@ def chat(
             autocompletion=conversation_ids,
         ),
     ] = None,
-    plain: Annotated[
-        bool, typer.Option("--plain", help="Show answers as raw text, never repainted.")
-    ] = False,
     approve_tools: Annotated[bool, typer.Option("--approve-tools", help=APPROVE_TOOLS_HELP)] = False,
 ) -> None:
     """Talk with a gateway. The history is kept across turns; /help lists what else can be typed.
@@ -67,13 +64,14 @@ def chat(
     from aivax_cli.cli.orderly_end import until_told_to_end
 
     wanted = Wanted(session, gateway, tuple(settings or ()), go_on, conversation, approve_tools)
-    if sys.stdin.isatty() and session.screen.interactive:
-        asyncio.run(until_told_to_end(_with_person(wanted, markdown=not plain)))
-    elif not asyncio.run(_with_script(wanted, markdown=not plain)):
+    person = sys.stdin.isatty() and session.screen.interactive
+    if person and not session.screen.plain:
+        asyncio.run(until_told_to_end(_with_person(wanted)))
+    elif not asyncio.run(_by_lines(wanted, person=person)) and not person:
         raise typer.Exit(1)
 
 
-async def _with_person(wanted: Wanted, *, markdown: bool) -> None:
+async def _with_person(wanted: Wanted) -> None:
     """Talks with whom sits at the terminal: the prompt is there at once, what answers is loaded meanwhile.
 
     Raises what opening the gateway raises.
@@ -93,13 +91,11 @@ async def _with_person(wanted: Wanted, *, markdown: bool) -> None:
         _tell_earlier(screen, loaded.before)
     history = wanted.state_dir / "chat_history" if remembered else None
     async with Opening(wanted, loaded) as opening:
-        await _talk(screen, opening, title, history, markdown=markdown)
+        await _talk(screen, opening, title, history)
         opening.check()
 
 
-async def _talk(
-    screen: Screen, opening: Opening, title: str, history: Path | None, *, markdown: bool
-) -> None:
+async def _talk(screen: Screen, opening: Opening, title: str, history: Path | None) -> None:
     from contextlib import aclosing
 
     from aivax_cli.cli.chat_input import Surroundings, prompted_messages
@@ -132,7 +128,7 @@ async def _talk(
                 chat = opening.chat or await _opened(screen, opening)
                 if chat is None:
                     continue
-                _, following = await _react(chat, text, markdown=markdown, person=True)
+                _, following = await _react(chat, text, person=True)
                 if isinstance(following, Leave):
                     return
                 draft = following if isinstance(following, Draft) else None
@@ -154,20 +150,26 @@ async def _opened(screen: Screen, opening: Opening) -> Chat | None:
         status.clear()
 
 
-async def _with_script(wanted: Wanted, *, markdown: bool) -> bool:
-    """Answers line by line; returns whether everything went well."""
+async def _by_lines(wanted: Wanted, *, person: bool) -> bool:
+    """Answers line by line, whoever writes them; returns whether everything went well."""
     from contextlib import aclosing
 
-    from aivax_cli.cli.chat_input import piped_messages
-    from aivax_cli.cli.chat_next import Leave
+    from aivax_cli.cli.chat_input import piped_messages, written
+    from aivax_cli.cli.chat_next import Draft, Leave
     from aivax_cli.cli.chat_opening import open_chat
 
-    content = True
-    async with open_chat(wanted, wanted.load()) as chat:
+    content, loaded = True, wanted.load()
+    async with open_chat(wanted, loaded) as chat:
+        if person:
+            chat.screen.note(f"{loaded.gateway.definition.name} · /help lists commands, Ctrl-D leaves")
         chat.keeper.on()
+        if person and loaded.before:
+            _tell_earlier(chat.screen, loaded.before)
         async with aclosing(piped_messages(chat.screen)) as messages:
             async for text in messages:
-                fine, following = await _react(chat, text, markdown=markdown, person=False)
+                fine, following = await _react(chat, text, person=person)
+                if isinstance(following, Draft) and (message := await written(chat.screen, following)):
+                    fine, following = await _react(chat, message, person=person)
                 content = content and fine
                 if isinstance(following, Leave):
                     break
@@ -206,7 +208,7 @@ def _prompt_line(chat: Chat | None, columns: int) -> str:
     return prompt_line(standing(chat), columns)
 
 
-async def _react(chat: Chat, text: str, *, markdown: bool, person: bool) -> tuple[bool, Next]:
+async def _react(chat: Chat, text: str, *, person: bool) -> tuple[bool, Next]:
     """Carries out a command or asks a question. Returns whether it went well, and what the chat does next."""
     from aivax_cli.cli.chat_next import AskAgain
     from aivax_cli.cli.chat_turn import ask
@@ -218,7 +220,7 @@ async def _react(chat: Chat, text: str, *, markdown: bool, person: bool) -> tupl
         return False, None
     if not isinstance(asked, AskAgain):
         return True, asked
-    turn = await ask(chat, asked, markdown=markdown)
+    turn = await ask(chat, asked)
     if chat.screen.json_output and turn.result is not None:
         from aivax_cli.render.answer_json import turn_object
 

@@ -24,16 +24,17 @@ if TYPE_CHECKING:
     from aivax_cli.cli.chat_next import Draft
     from aivax_cli.render.screen import Screen
 
-PROMPT = "› "
+PROMPT, PLAIN_PROMPT = "› ", "> "
 
 _NEARLY_FULL = 80
 """Per cent of the context from which on its use stands out."""
 _STYLES = {
-    "prompt": "bold ansicyan",
-    "use": "ansibrightblack",
-    "full": "ansiyellow",
-    "bottom-toolbar": "noreverse ansibrightblack",
+    "prompt": "bold {cyan}",
+    "use": "{bright_black}",
+    "full": "{yellow}",
+    "bottom-toolbar": "noreverse {bright_black}",
 }
+_COLOURS = {"cyan": "ansicyan", "yellow": "ansiyellow", "bright_black": "ansibrightblack"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ async def prompted_messages(
         # A draft that was thrown away with Ctrl-C is not begun with again.
         draft = around.draft() if answered else None
         answered = False
-        begun = await _begun(screen, draft) if draft else ""
+        begun = await written(screen, draft) if draft else ""
         try:
             text = await session.prompt_async(_prompt(around.context_use()), default=begun)
         except KeyboardInterrupt:
@@ -78,8 +79,8 @@ async def prompted_messages(
             answered = True
 
 
-async def _begun(screen: Screen, draft: Draft) -> str:
-    """What the person makes of a draft in their editor."""
+async def written(screen: Screen, draft: Draft) -> str:
+    """What the person makes of a draft in their editor; the draft when there is none, which is told."""
     import asyncio
 
     from aivax_cli.cli.chat_editor import edited
@@ -96,7 +97,7 @@ async def piped_messages(screen: Screen) -> AsyncGenerator[str, None]:
     person = sys.stdin.isatty()
     while True:
         if person:
-            screen.err.print(PROMPT, end="")
+            screen.err.print(PLAIN_PROMPT if screen.plain else PROMPT, end="")
         line = _read_line()
         if not line:
             return
@@ -131,6 +132,8 @@ def _session(screen: Screen, history_file: Path | None, around: Surroundings) ->
 
     from aivax_cli.cli.chat_keys import bind_keys
 
+    colours = {**_COLOURS, **screen.palette}
+
     def line() -> FormattedText:
         columns = session.output.get_size().columns
         return FormattedText([("class:bottom-toolbar.text", around.line(columns))])
@@ -142,7 +145,7 @@ def _session(screen: Screen, history_file: Path | None, around: Surroundings) ->
         complete_while_typing=True,
         history=_history(screen, history_file),
         bottom_toolbar=line,
-        style=Style.from_dict(_STYLES),
+        style=Style.from_dict({name: style.format_map(colours) for name, style in _STYLES.items()}),
         color_depth=ColorDepth.DEPTH_1_BIT if screen.out.no_color else None,
         reserve_space_for_menu=6,
     )

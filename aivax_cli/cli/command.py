@@ -28,6 +28,10 @@ QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="No progress, no notes.", rich_help_panel=_SHARED_PANEL)
 ]
 NoColorOption = Annotated[bool, typer.Option("--no-color", help="No colour.", rich_help_panel=_SHARED_PANEL)]
+PlainOption = Annotated[
+    bool,
+    typer.Option("--plain", help="Lines of text alone, for screen readers.", rich_help_panel=_SHARED_PANEL),
+]
 DebugOption = Annotated[
     bool,
     typer.Option(
@@ -39,6 +43,7 @@ _SHARED = {
     "json_output": JsonOption,
     "quiet": QuietOption,
     "no_color": NoColorOption,
+    "plain": PlainOption,
     "debug": DebugOption,
 }
 
@@ -97,6 +102,7 @@ def _runner(function: Callable[..., None], *, unless_command: bool = False) -> C
             json_output=flags["json_output"],
             quiet=flags["quiet"],
             no_color=flags["no_color"],
+            plain=flags["plain"],
             debug=flags["debug"],
             language=Language.of(os.environ),
         )
@@ -170,7 +176,9 @@ def _in_words(error: Exception) -> AivaxError:
 
 def _own_screen() -> Screen:
     """The screen for what goes wrong outside of a command; rich is loaded for nothing less."""
-    return Screen(no_color="--no-color" in sys.argv, language=Language.of(os.environ))
+    return Screen(
+        no_color="--no-color" in sys.argv, plain="--plain" in sys.argv, language=Language.of(os.environ)
+    )
 
 
 def run(app: typer.Typer, name: str) -> int:

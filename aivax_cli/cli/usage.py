@@ -128,7 +128,7 @@ class _Asked:
         else:
             from aivax_cli.render.usage_view import UsageLine, UsageTable, notes
 
-            drawn = screen.out.is_terminal
+            drawn = screen.out.is_terminal and not screen.plain
             screen.show(UsageTable(report, names=names, drawn=drawn))
             if drawn:
                 screen.show(UsageLine(report))

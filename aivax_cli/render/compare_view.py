@@ -35,7 +35,7 @@ def show_comparison(
         mark = f"►{_mark(place)}" if row is chosen else f" {_mark(place)}"
         table.add_row(Text(mark), Text(label(row)), *(texts[place] for texts in columns.values()))
     screen.show(table)
-    if len({row.usd_per_test for row in rows if row.usd_per_test is not None}) > 1:
+    if not screen.plain and len({row.usd_per_test for row in rows if row.usd_per_test is not None}) > 1:
         screen.show("")
         screen.show(Text.from_ansi(_plot(rows, colour=screen.interactive)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from aivax_cli.render.screen import Screen
 
 _PHASES = {"reading": "reading", "embedding": "embedding", "indexing": "indexing"}
+_TELL_EVERY_S = 5.0
 _SHOWN_SKIPPED = 5
 _SHOWN_WARNINGS = 10
 
@@ -33,6 +35,7 @@ class IngestProgress:
         self._bar: Bar | None = None
         self._task: TaskID | None = None
         self._phase = ""
+        self._told_at = 0.0
 
     def __enter__(self) -> Self:
         from rich import progress as rich_progress
@@ -46,7 +49,7 @@ class IngestProgress:
             rich_progress.TextColumn("[dim]{task.fields[current]}"),
             console=self._screen.err,
             transient=True,
-            disable=self._screen.quiet or not self._screen.err.is_terminal,
+            disable=self._screen.quiet or self._screen.plain or not self._screen.err.is_terminal,
         )
         self._bar.start()
         return self
@@ -76,6 +79,8 @@ class IngestProgress:
             self._task = self._bar.add_task(phase, total=None, speed="", current="")
         reading = progress.phase == "reading"
         done = progress.files_done if reading else progress.chunks_done
+        if self._screen.plain and self._screen.err.is_terminal:
+            self._tell(progress.phase, done)
         total = progress.files_total if reading else progress.chunks_total
         speed = done / progress.phase_s if progress.phase_s > 0 else 0.0
         if self._task is not None:
@@ -86,6 +91,13 @@ class IngestProgress:
                 speed=self._screen.words(f"{speed:.0f} {'files' if reading else 'chunks'}/s") if done else "",
                 current=safe_line(progress.current)[-40:],
             )
+
+    def _tell(self, phase: str, done: int) -> None:
+        """A line every now and then, where nothing moves."""
+        now = time.monotonic()
+        if done and now - self._told_at >= _TELL_EVERY_S:
+            self._told_at = now
+            self._screen.note(f"{self._screen.words(_PHASES.get(phase, phase))} {done:,}")
 
 
 def summary_object(summary: IngestSummary) -> dict[str, object]:

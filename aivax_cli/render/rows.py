@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import IO, TYPE_CHECKING
 
 from rich.cells import cell_len
+from rich.color import ColorType
 from rich.console import COLOR_SYSTEMS
 from rich.style import Style
 
@@ -64,6 +65,7 @@ class RowEncoder:
         name = console.color_system
         self._colors = COLOR_SYSTEMS[name] if name else None
         self._colourless = console.no_color
+        self._themed = console.get_style
         self._cache: dict[Style, tuple[str, str]] = {}
 
     def encode(self, row: Sequence[Run]) -> str:
@@ -76,6 +78,9 @@ class RowEncoder:
     def _around(self, style: Style) -> tuple[str, str]:
         link = style.link
         bare = style.update_link(None)
+        if bare.color is not None and bare.color.type is ColorType.STANDARD:
+            # A theme has something else in the place of the terminal's own colour of this name.
+            bare += Style(color=self._themed(bare.color.name).color)
         if self._colourless:
             bare = bare.without_color
         before, _, after = bare.render("\0", color_system=self._colors).partition("\0")

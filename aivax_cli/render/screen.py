@@ -15,9 +15,10 @@ from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from aivax_cli.messages.language import ENGLISH, Language
+from aivax_cli.render.appearance import Appearance
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -51,15 +52,17 @@ class Screen:
         quiet: bool = False,
         no_color: bool = False,
         debug: bool = False,
+        plain: bool = False,
         stdout: TextIO | None = None,
         stderr: TextIO | None = None,
         language: Language = ENGLISH,
     ) -> None:
-        from rich.console import Console
-
+        look = Appearance.of(os.environ, plain=plain, no_color=no_color)
         self.language = language
-        # None leaves the decision to NO_COLOR and to what the terminal can do.
-        colourless = True if no_color else None
+        self.palette = look.palette
+        """What stands for the terminal's own colours, by their names; empty where they are meant."""
+        self.plain = look.plain
+        """Whether everything is lines of text: nothing moves, nothing is drawn."""
         self.json_output = json_output
         self.quiet = quiet
         self.debug = debug
@@ -67,28 +70,13 @@ class Screen:
         self.held = False
         """Whether the terminal waits for a person's answer: nothing may be painted on it."""
 
-        def console(file: TextIO) -> Console:
-            # FORCE_COLOR asks for colour. Rich takes it for a terminal, and would move the cursor of a file.
-            terminal = file.isatty()
-            forced = bool(os.environ.get("FORCE_COLOR")) and not terminal
-            return made(
-                file=file,
-                highlight=False,
-                no_color=colourless,
-                force_terminal=terminal,
-                color_system="256" if forced else "auto",
-            )
-
-        made: Callable[..., Console] = Console
-        if not language.is_english:
-            from aivax_cli.render.spoken import SpokenConsole
-
-            made = partial(SpokenConsole, language)
-        self.out = console(stdout or sys.stdout)
-        self.err = console(stderr or sys.stderr)
+        self.out = _console(stdout or sys.stdout, look, language)
+        self.err = _console(stderr or sys.stderr, look, language)
         for each in (self.out, self.err):
             if not each.is_terminal and "COLUMNS" not in os.environ:
                 each.width = _PIPE_COLUMNS
+        if look.problem:
+            self.warn(look.problem)
 
     @contextmanager
     def making_way(self, make_way: Callable[[], None]) -> Iterator[None]:
@@ -180,6 +168,39 @@ class Screen:
         if faults := getattr(error, "faults", ()):
             return [self.fault(fault) for fault in faults]
         return "; ".join(map(self.words, filter(None, (error.message, error.fix)))).splitlines()
+
+
+def _console(file: TextIO, look: Appearance, language: Language) -> Console:
+    from rich.console import Console
+    from rich.theme import Theme
+
+    kind: Any = Console
+    if not language.is_english:
+        from aivax_cli.render.spoken import SpokenConsole
+
+        kind = SpokenConsole
+    if look.plain:
+        from aivax_cli.render.plain_console import plain_console
+
+        kind = plain_console(kind)
+    made: Callable[..., Console] = kind if language.is_english else partial(kind, language)
+    terminal = file.isatty()
+    # Who asks for colour in a file gets it. Rich would take the file for a terminal, and move its cursor.
+    forced = look.colour is True and not terminal and not look.plain
+    return made(
+        file=file,
+        highlight=False,
+        no_color=True if look.colour is False else None,
+        force_terminal=terminal,
+        color_system="256" if forced else "auto",
+        theme=Theme(_styles(look.palette)) if look.palette else None,
+    )
+
+
+def _styles(palette: Mapping[str, str]) -> dict[str, str]:
+    return {
+        f"{weight}{name}": f"{weight}{colour}" for name, colour in palette.items() for weight in ("", "bold ")
+    }
 
 
 def _nothing() -> None:

@@ -23,18 +23,20 @@ _SECONDS_FROM_S = 2.0
 class Status:
     """A spinner with a label on the current line, erased without a trace by `clear`.
 
-    Needs a running event loop once `say` is called. Does nothing where the console is no terminal, nor
-    while `held` says that the terminal is somebody else's.
+    Where nothing may move it is a line for whatever takes long, and stays. Needs a running event loop once
+    `say` is called. Does nothing where the console is no terminal, nor while `held` says that the terminal
+    is somebody else's.
     """
 
     def __init__(self, console: Console, held: Callable[[], bool] = lambda: False) -> None:
         self._console = console
         self._words = language_of(console).translate
         self._held = held
-        self._live = console.is_terminal and not console.is_dumb_terminal
+        self._live = console.is_terminal
         self._label = ""
         self._since = 0.0
         self._drawn = False
+        self._work = self._tell if console.is_dumb_terminal else self._animate
         self._task: asyncio.Task[None] | None = None
 
     def say(self, label: str) -> None:
@@ -44,7 +46,7 @@ class Status:
         self._label = safe_line(self._words(label))
         self._since = time.monotonic()
         if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._animate())
+            self._task = asyncio.get_running_loop().create_task(self._work())
 
     def clear(self) -> None:
         """Takes the line away."""
@@ -58,6 +60,15 @@ class Status:
         if self._drawn:
             self._drawn = False
             self._write("\r\x1b[K")
+
+    async def _tell(self) -> None:
+        """Says what is being waited for once it has taken long."""
+        told = ""
+        while True:
+            await asyncio.sleep(_SECONDS_FROM_S)
+            if self._label != told and not self._held():
+                told = self._label
+                self._write(f"{told}\n")
 
     async def _animate(self) -> None:
         await asyncio.sleep(_PATIENCE_S)

@@ -313,9 +313,3 @@ def test_hostile_answers_do_nothing_to_the_terminal(start: Start, upstream: Upst
     chat = start().enter("Go")
     assert chat.screen.title == ""
     assert any(line.startswith("before") and line.endswith("after") for line in chat.lines)
-
-
-def test_plain_answers_are_never_repainted(start: Start, upstream: Upstream) -> None:
-    upstream.answers(says("**as it is**"))
-    chat = start("--plain").enter("Go")
-    assert "**as it is**" in chat.lines
