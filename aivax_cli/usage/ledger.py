@@ -68,10 +68,14 @@ class SqliteLedger:
 
     def record(self, charges: Sequence[Charge], *, turn_id: str, gateway: str, model: str) -> None:
         """Keeps the charges of one call, all or none; they are safe when it returns."""
-        if not charges:
-            return
+        self.keep(self.rows(charges, turn_id=turn_id, gateway=gateway, model=model))
+
+    def rows(
+        self, charges: Sequence[Charge], *, turn_id: str, gateway: str, model: str
+    ) -> list[tuple[object, ...]]:
+        """The charges of one call, made now, as `keep` takes them."""
         at = _iso(self._now())
-        rows = [
+        return [
             (
                 at,
                 turn_id,
@@ -86,6 +90,11 @@ class SqliteLedger:
             )
             for charge in charges
         ]
+
+    def keep(self, rows: Sequence[tuple[object, ...]]) -> None:
+        """Keeps the rows of any number of calls in one transaction."""
+        if not rows:
+            return
         with self._file.writing() as connection:
             connection.executemany(
                 "INSERT INTO charges (at, turn_id, gateway, model, sku, quantity, unit_price_usd,"

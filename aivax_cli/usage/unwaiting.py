@@ -42,12 +42,25 @@ class Bookkeeper:
         self._waiting = 0
         self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._soon: Work | None = None
+
+    def soon(self, work: Work) -> None:
+        """Carries out `work` in the loop's next round, or before the next thing that is told.
+
+        Until then it can take in more: told again, it is still carried out once. Raises RuntimeError where no
+        loop runs.
+        """
+        loop = asyncio.get_running_loop()
+        if self._soon is None:
+            self._soon = work
+            loop.call_soon(self._flush)
 
     def do(self, at_once: Work, later: Work) -> None:
         """Tries `at_once`, which must not wait, where nothing is waiting; else `later` has its turn.
 
         What fails in the end becomes a line in the log.
         """
+        self._flush()
         if not self._waiting:
             try:
                 at_once()
@@ -59,6 +72,9 @@ class Bookkeeper:
 
     async def settled(self) -> None:
         """Waits until all that has been told so far is written, for `LONGEST_END_S` at most."""
+        if self._soon is not None:
+            await asyncio.sleep(0)
+            self._flush()
         if not self._waiting:
             return
         reached: Future[None] = Future()
@@ -75,11 +91,17 @@ class Bookkeeper:
 
     def close(self) -> None:
         """Waits until everything is written, and ends the thread."""
+        self._flush()
         with self._lock:
             thread, self._thread = self._thread, None
         if thread is not None:
             self._queue.put(None)
             thread.join()
+
+    def _flush(self) -> None:
+        soon, self._soon = self._soon, None
+        if soon is not None:
+            soon()
 
     def _put(self, work: Work) -> None:
         with self._lock:
@@ -102,18 +124,34 @@ class Bookkeeper:
 
 
 class UnwaitingLedger:
-    """Implements `core.ports.Ledger`, and notes what is said of turns. Raises nothing; see `Bookkeeper`."""
+    """Implements `core.ports.Ledger`, and notes what is said of turns. Raises nothing; see `Bookkeeper`.
+
+    Charges that are told in one round of a loop are kept in one transaction, which takes little longer than
+    that of a single one.
+    """
 
     def __init__(self, path: Path, books: Bookkeeper) -> None:
         self._books = books
         self._quick = SqliteLedger(path, busy_timeout_s=0)
         self._patient = SqliteLedger(path, busy_timeout_s=PATIENCE_S)
+        self._lock = threading.Lock()
+        self._gathered: list[tuple[object, ...]] = []
 
     def record(self, charges: Sequence[Charge], *, turn_id: str, gateway: str, model: str) -> None:
         """See `SqliteLedger.record`."""
-        told = {"turn_id": turn_id, "gateway": gateway, "model": model}
-        quick, patient = self._quick.record, self._patient.record
-        self._books.do(partial(quick, charges, **told), partial(patient, charges, **told))
+        rows = self._quick.rows(charges, turn_id=turn_id, gateway=gateway, model=model)
+        with self._lock:
+            self._gathered += rows
+        try:
+            self._books.soon(self._keep)
+        except RuntimeError:  # a thread without a loop
+            self._keep()
+
+    def _keep(self) -> None:
+        with self._lock:
+            rows, self._gathered = self._gathered, []
+        if rows:
+            self._books.do(partial(self._quick.keep, rows), partial(self._patient.keep, rows))
 
     def note(self, turn_id: str, metadata: Mapping[str, str]) -> None:
         """See `SqliteLedger.note`."""
