@@ -40,6 +40,8 @@ CHECKS: dict[str, Check] = {
 }
 """In the order in which they are shown. Each yields nothing when it has nothing to look at."""
 
+_PARTS = ("catalogue", "words", "vectors", "Chroma", "files")
+"""What is examined of a collection."""
 _MARKS: dict[Status, tuple[str, str, str]] = {
     "ok": ("✓", "+", "green"),
     "warning": ("!", "!", "yellow"),
@@ -152,7 +154,7 @@ def _show(screen: Screen, name: str, finding: Finding) -> None:
     fancy, plain, colour = _MARKS[finding.status]
     unicode = screen.out.encoding.lower().startswith("utf")
     mark, arrow = (fancy, "→") if unicode else (plain, "->")
-    width = max(len(screen.words(check)) for check in CHECKS)
+    width = max(len(screen.words(each)) for each in (*CHECKS, *_PARTS))
     name, detail = screen.words(name), screen.words(finding.detail)
     fix = screen.words(finding.fix or "")
     if not screen.out.is_terminal:

@@ -21,7 +21,20 @@ from aivax_cli.messages.values import Reader
 
 _TOLD = frozenset(
     {
-        *("problem", "reason", "fallback", "detail", "fix", "stopped", "incomplete", "change", "why"),
+        *(
+            "problem",
+            "reason",
+            "fallback",
+            "detail",
+            "fix",
+            "stopped",
+            "incomplete",
+            "change",
+            "why",
+            "verb",
+            "gerund",
+            "doing",
+        ),
         *(
             "note",
             "warning",
@@ -151,6 +164,8 @@ class Extraction:
         is_error = name in self._errors or (name == "__init__" and _of_error(module, call, self._errors))
         if (is_error or name in _DOORS) and call.args:
             yield call.args[0]
+        if name == "Spoken":
+            yield from (part.elts[0] for part in call.args[2:] if isinstance(part, ast.Tuple))
         if name == "ValueError" and module.name.startswith(_VALIDATING) and call.args:
             yield call.args[0]
         if name in _SECOND and len(call.args) > 1:
@@ -179,9 +194,9 @@ class Extraction:
         self._reader.nested.clear()
 
     def _put(self, text: str, where: str) -> None:
-        text = _HOLES.sub(HOLE, text).strip().removeprefix("; ")
-        if wordy(text) and not text.startswith(("http://", "https://")):
-            self.found.setdefault(text, where)
+        for clause in map(str.strip, _HOLES.sub(HOLE, text).split("; ")):
+            if wordy(clause) and not clause.startswith(("http://", "https://")):
+                self.found.setdefault(clause, where)
 
     def _dataclass_fields(self) -> dict[str, list[str]]:
         return {

@@ -6,7 +6,7 @@ is, then the templates whose words it holds, `no gateway named '{}'`. English lo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 
 from aivax_cli.messages.templates import HOLE, Templates
@@ -19,7 +19,7 @@ _MOST_PARTS = 8
 _MOST_LOOKUPS = 200
 """Parts of one text that are looked up: a text of many parts is mostly somebody else's."""
 _LISTS = ((" · ", " · "), (", ", ", "), (" and ", " e "), (" or ", " ou "))
-_ALONE = frozenset({"empty", "none"})
+_ALONE = frozenset({"empty", "none", "rewrite", "rewriting"})
 """Single words that are translated where they are another text's value. Others may be somebody's names."""
 
 
@@ -105,10 +105,19 @@ class _Search:
         return self._found[text, prefixed]
 
     def _read(self, text: str, inside: int, prefixed: bool) -> str | None:
-        found = self._known(text, inside) or self._clauses(text, inside)
-        if found is None and not prefixed:
-            found = self._after_a_colon(text, inside)
-        return found or self._list(text, inside)
+        clauses = self._parts(text, "; ", inside, prefixed=prefixed)
+        if clauses and all(clauses):
+            return "; ".join(filter(None, clauses))
+        if found := self._known(text, inside):
+            return found
+        if any(clauses):
+            return "; ".join(new or old for new, old in zip(clauses, text.split("; "), strict=True))
+        return (
+            self._after_a_colon(text, inside, prefixed)
+            or self._list(text, inside)
+            or self._counted(text, inside)
+            or self._with_a_remark(text, inside)
+        )
 
     def _known(self, text: str, inside: int) -> str | None:
         if text in self._exact:
@@ -126,40 +135,40 @@ class _Search:
                 return template.filled([new or old for new, old in pairs])
         return None
 
-    def _clauses(self, text: str, inside: int) -> str | None:
-        """`what is wrong; how to mend it`: the longest runs of clauses that are known."""
-        parts = text.split("; ", _MOST_PARTS)
-        if len(parts) == 1:
-            return None
-        said: list[str] = []
-        known, start = False, 0
-        while start < len(parts):
-            run, found, end = self._longest_run(parts, start, inside)
-            said.append(found or run)
-            known = known or found is not None
-            start = end
-        return "; ".join(said) if known else None
+    def _parts(self, text: str, separator: str, inside: int, *, prefixed: bool) -> list[str | None]:
+        """The translation of each part, None for what is unknown; nothing for one part, or far too many."""
+        parts = text.split(separator)
+        if not 1 < len(parts) <= _MOST_PARTS:
+            return []
+        return [self.line(part, inside=inside + 1, prefixed=prefixed) for part in parts]
 
-    def _longest_run(self, parts: Sequence[str], start: int, inside: int) -> tuple[str, str | None, int]:
-        for end in range(len(parts), start + 1, -1):
-            run = "; ".join(parts[start:end])
-            found = self._known(run, inside) if end - start < len(parts) else None
-            if found is not None:
-                return run, found, end
-        return parts[start], self.line(parts[start], inside=inside + 1), start + 1
-
-    def _after_a_colon(self, text: str, inside: int) -> str | None:
-        """`place: message`, the place as it is."""
+    def _after_a_colon(self, text: str, inside: int, prefixed: bool) -> str | None:
+        """`place: message: value`: the place and the value as they are."""
+        found = [] if prefixed else self._parts(text, ": ", inside, prefixed=True)
+        # What stands behind the first colons may have a colon of its own.
         start = 0
-        for _ in range(_MOST_PARTS):
-            start = text.find(": ", start) + 2
-            if start == 1:
-                return None
-            found = self.line(text[start:], inside=inside + 1, prefixed=True)
-            if found is not None:
+        for _ in range(len(found) - 1):
+            start = text.index(": ", start) + 2
+            if rest := self._known(text[start:], inside):
                 place = text[: start - 2]
-                return f"{self.line(place, inside=inside + 1, prefixed=True) or place}: {found}"
-        return None
+                return f"{self.line(place, inside=inside + 1, prefixed=True) or place}: {rest}"
+        if not any(found):
+            return None
+        return ": ".join(new or old for new, old in zip(found, text.split(": "), strict=True))
+
+    def _counted(self, text: str, inside: int) -> str | None:
+        """`3 documents that …`"""
+        count, _, rest = text.partition(" ")
+        found = self.line(rest, inside=inside + 1) if count[:1].isdigit() else None
+        return f"{count} {found}" if found else None
+
+    def _with_a_remark(self, text: str, inside: int) -> str | None:
+        """`message (remark)`"""
+        head, bracket, remark = text.removesuffix(")").partition(" (")
+        if not bracket or not text.endswith(")"):
+            return None
+        found = [self.line(part, inside=inside + 1) for part in (head, remark)]
+        return f"{found[0] or head} ({found[1] or remark})" if any(found) else None
 
     def _list(self, text: str, inside: int) -> str | None:
         """`one · two`, `one, two`, `one and two`."""

@@ -19,8 +19,25 @@ ENGLISH_TOO = frozenset(
         *("--collection {}", "--schema: {}", "--shard: '{}'", "--references: 'none'", "--set budget.{}={}"),
         # Names: of formats, libraries, fields, measures.
         *("ID", "[ID]", "I/N", "A,B", "N,M", "X,Y", "HEX", "USD", "SKU", "MRR", "recall", "slug", "id"),
-        *("Python", "SQLite", "chromadb", "onnxruntime", "endpoints", "downloads", "response_schema: {}"),
-        *("providers.{}: {}", "prices: {}", "(HTTP {})", "[GATEWAY] [PROMPT]", "GATEWAY", "endpoint: {}"),
+        *(
+            "Chroma",
+            "Python",
+            "SQLite",
+            "chromadb",
+            "onnxruntime",
+            "endpoints",
+            "downloads",
+            "response_schema: {}",
+        ),
+        *(
+            "providers.{}: {}",
+            "prices: {}",
+            "(HTTP {})",
+            "[GATEWAY] [PROMPT]",
+            "GATEWAY",
+            "endpoint: {}",
+            "data:image/",
+        ),
         # Words that Portuguese has taken over, or has, too.
         *("chunks", "tokens", "total", "gateway", "gateways", "{} chunk", "{} chunks", "{} gateway"),
         *("{} gateways", "{} byte", "{} bytes", "{} tokens", "{} tokens/s", "{} chunks/s"),
@@ -56,10 +73,10 @@ def test_what_the_extraction_finds_is_most_of_what_is_said(written: dict[str, st
     for text in (
         "no gateway named '{}'",  # an error whose kind is a parameter of a function
         "{} turns",  # a plural inside an f-string
-        "Talk with a gateway. The history is kept across turns; /help lists what else can be typed.",
+        "/help lists what else can be typed.",
         "Print JSON.",
         "unpriced tokens",
-        "unknown field; did you mean '{}'?",
+        "unknown field",
     ):
         assert text in written
 
