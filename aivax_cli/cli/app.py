@@ -35,6 +35,7 @@ COMMANDS = {
         "log": "log:log",
         "usage": "usage:usage",
         "doctor": "doctor:doctor",
+        "man": "man:man",
     }.items()
 }
 """Where each command is. It is loaded when it is called, or its help is shown."""
