@@ -51,7 +51,8 @@ class SqliteFile:
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """A transaction: all of it is kept, or nothing. Makes the file where there is none."""
-        with self.connected() as connection:
+        with self._lock, self._translated():
+            connection = self._open()
             # IMMEDIATE takes the write lock at once: a later upgrade fails without waiting its turn.
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -64,10 +65,11 @@ class SqliteFile:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection | None]:
         """A transaction in which every query sees the same rows; None for a file that is not there yet."""
-        if not self.present:
-            yield None
-            return
-        with self.connected() as connection:
+        with self._lock, self._translated():
+            if self._connection is None and not self.path.exists():
+                yield None
+                return
+            connection = self._open()
             connection.execute("BEGIN")
             try:
                 yield connection
@@ -79,12 +81,6 @@ class SqliteFile:
         """The connection in no transaction, for what is none. Makes the file where there is none."""
         with self._lock, self._translated():
             yield self._open()
-
-    @property
-    def present(self) -> bool:
-        """Whether there is a file, or was when it was opened."""
-        with self._translated():
-            return self._connection is not None or self.path.exists()
 
     def close(self) -> None:
         """Lets go of the file; the next use opens it again."""
