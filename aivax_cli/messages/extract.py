@@ -33,7 +33,6 @@ _TOLD = frozenset(
             "why",
             "verb",
             "gerund",
-            "doing",
         ),
         *(
             "note",
@@ -82,11 +81,11 @@ _SPEAKING = (
     *("retrieval.chroma_server", "retrieval.indexes", "retrieval.locking", "retrieval.part_building"),
     *("retrieval.served", "retrieval.snapshot_check", "retrieval.verification", "server.keys"),
     *("steps.asking", "steps.routing", "steps.structured", "steps.tools", "storage", "tools.box"),
-    *("tools.http_tool", "tools.link", "tools.mcp_server", "tools.results"),
+    *("tools.http_tool", "tools.link", "tools.mcp_server", "tools.results", "usage.pricing"),
 )
 """Modules whose functions put messages together that others hand on: every sentence in them is a text."""
 _NO_SENTENCE = re.compile(
-    r"\b(?:SELECT|FROM|PRAGMA|WHERE)\b|[\\^]|\(\?|\[\w-]+\]|^[A-Z]+ [A-Z]|/\*|;q=|^application/|\n|%[sd]"
+    r"\b(?:SELECT|FROM|PRAGMA|WHERE)\b|[\\^]|\(\?|\[\w-]+\]|^[A-Z]+ [A-Z]|/\*|;q=|^application/|\n|%[sd]|-$"
 )
 _HELPED = frozenset({"Option", "Argument", "Typer"})
 _SECOND = frozenset({"PydanticCustomError", "pattern"})
@@ -151,7 +150,7 @@ class Extraction:
         if not tells or not _speaks(module.name) or node in module.parts:
             return
         for text in self._reader.texts(node, Scope(module, within)):
-            if " " in text.strip() and len(_WORD.findall(text)) > 1 and not _NO_SENTENCE.search(text):
+            if _is_sentence(text):
                 self._put(text, f"{module.name}:{node.lineno}")
         self._reader.nested.clear()
 
@@ -234,6 +233,13 @@ def _in_english(module: str) -> bool:
     if len(parts) > 2 and parts[1] == "server" and parts[2] not in _SERVED:
         return True
     return module.startswith(_ENGLISH)
+
+
+def _is_sentence(text: str) -> bool:
+    words = _WORD.findall(text)
+    # One word beside a value is a text too, unless it is so short or so great that it is part of a name.
+    alone = len(words) == 1 and HOLE in text and len(words[0]) > 3 and words[0].islower()
+    return (alone or len(words) > 1) and " " in text.strip() and not _NO_SENTENCE.search(text)
 
 
 def _speaks(module: str) -> bool:

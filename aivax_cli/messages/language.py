@@ -15,6 +15,8 @@ LANGUAGES = ("en", "pt")
 _LONGEST = 4_000
 """Characters of a text that is looked up; what is longer was not written by this program."""
 _DEEPEST = 4
+_SENTENCE = 3
+"""Blanks from which on a value is most likely a sentence: a template under which it is known is better."""
 _MOST_PARTS = 8
 _MOST_LOOKUPS = 200
 """Parts of one text that are looked up: a text of many parts is mostly somebody else's."""
@@ -125,6 +127,7 @@ class _Search:
         self._looked_up += 1
         if self._looked_up > _MOST_LOOKUPS:
             return None
+        in_part = None
         for template in self._templates.candidates(text):
             values = template.match(text)
             if values is None:
@@ -132,15 +135,20 @@ class _Search:
             said = [self.line(value, inside=inside + 1) if free else None for value, free in values]
             pairs = [*zip(said, (value for value, _ in values), strict=True)]
             if all(new or template.fits(old) for new, old in pairs):
-                return template.filled([new or old for new, old in pairs])
-        return None
+                whole = all(new or old.count(" ") < _SENTENCE for new, old in pairs)
+                in_part = in_part or template.filled([new or old for new, old in pairs])
+                if whole:
+                    return template.filled([new or old for new, old in pairs])
+        return in_part
 
     def _parts(self, text: str, separator: str, inside: int, *, prefixed: bool) -> list[str | None]:
         """The translation of each part, None for what is unknown; nothing for one part, or far too many."""
         parts = text.split(separator)
         if not 1 < len(parts) <= _MOST_PARTS:
             return []
-        return [self.line(part, inside=inside + 1, prefixed=prefixed) for part in parts]
+        # A clause may be a single word: nobody's name stands between semicolons.
+        exact = self._exact if separator == "; " else {}
+        return [exact.get(each) or self.line(each, inside=inside + 1, prefixed=prefixed) for each in parts]
 
     def _after_a_colon(self, text: str, inside: int, prefixed: bool) -> str | None:
         """`place: message: value`: the place and the value as they are."""

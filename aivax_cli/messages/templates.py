@@ -10,6 +10,7 @@ HOLE = "{}"
 _PLACE = re.compile(r"\{(\d)\}")
 _QUOTES = "'\"`“"
 _FEW_LETTERS = 12
+_HARDLY_ANY = 6
 _EDGE = 4
 _FEW_WORDS = 3
 
@@ -43,8 +44,9 @@ class Template:
 
     def fits(self, value: str) -> bool:
         """Whether an unknown text may be a value: not where the template says little, and the text much."""
-        vague = self.letters < _FEW_LETTERS and not self.fragments[0]
-        return not vague or value.count(" ") < _FEW_WORDS
+        if self.fragments[0] or self.letters >= _FEW_LETTERS:
+            return True
+        return value.count(" ") < (_FEW_WORDS if self.letters > _HARDLY_ANY else 1)
 
     def filled(self, values: Sequence[str]) -> str:
         """The translation with these values."""

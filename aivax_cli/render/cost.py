@@ -71,4 +71,4 @@ def _cells(charge: Charge, *, price: bool, description: bool) -> Iterator[Render
         yield Spoken(unit_price(charge.unit_price_usd))
     yield Spoken(UNPRICED) if charge.amount_usd is None else Text(usd(charge.amount_usd))
     if description:
-        yield Text(safe_line(charge.description))
+        yield Spoken(safe_line(charge.description))

@@ -36,6 +36,11 @@ _MOST = {
     "week": "by week, most in the week from",
     "month": "by month, most in",
 }
+_PART = {
+    "day": "… a part of that day only",
+    "week": "… a part of that week only",
+    "month": "… a part of that month only",
+}
 _GAP = 2
 _SHORTEST_BAR, _LONGEST_BAR = 6, 40
 _SHORTEST_KEY = 10
@@ -170,7 +175,7 @@ def notes(report: Report) -> list[str]:
         said.append(f"~ {total.estimated_tokens:,} of the tokens are estimates, counted here.")
     partial = [row.key for row in report.rows if row.partial]
     if partial:
-        said.append(f"… a part of that {report.by} only: {', '.join(partial)}")
+        said.append(f"{_PART[report.by]}: {', '.join(partial)}")
     return said
 
 
