@@ -90,6 +90,7 @@ class TurnView:
         self._fenced = as_json and not isinstance(self._answer, RawAnswer)
         self._frame: asyncio.TimerHandle | None = None
         self._speaking = False
+        self._noted = False
         self._over = False
 
     async def follow(self, events: AsyncGenerator[Event, None]) -> None:
@@ -170,17 +171,22 @@ class TurnView:
             case Finished(result):
                 self.result = result
                 self.passages = result.passages
-        if warning := warning_of(event):
+        warning, note = warning_of(event), note_of(event, self._question)
+        if warning:
             self._screen.warn(warning)
-        elif note := note_of(event, self._question):
+        elif note:
             self._screen.note(note)
+        if not self._speaking:
+            self._noted = self._noted or bool(warning or note)
 
     def _feed(self, text: str) -> None:
         if not text:
             return
         if not self._speaking:
             self._status.clear()
-            self._speaking = True
+            if self._noted:
+                self._space()
+            self._speaking, self._noted = True, False
         self.text += text
         wait_s = self._answer.feed(f"```json\n{text}\n```\n" if self._fenced else text)
         if wait_s is not None and self._frame is None:
