@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import inspect
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -184,6 +185,7 @@ def _own_screen() -> Screen:
 def run(app: typer.Typer, name: str) -> int:
     """Runs the program and returns its exit code; a slip on the command line is an error of one line."""
     _open_closed_streams()
+    _bear_every_character()
     code = 0
     try:
         code = int(_spoken(app)(prog_name=name, standalone_mode=False) or 0)
@@ -242,6 +244,13 @@ def _open_closed_streams() -> None:
     for stream, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, stream) is None:
             setattr(sys, stream, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
+
+
+def _bear_every_character() -> None:
+    """What a console of Windows, or `LC_ALL=C`, has no sign for becomes a question mark, and no error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
 
 
 def _discard_output() -> None:

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import queue
-import signal
 import subprocess
 import sys
 import threading
@@ -21,6 +20,8 @@ _IMPORT_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 3.0
 _LOG_LINES = 200
 _LONGEST_LINE = 500
+# signal.SIGKILL, which does not exist on Windows.
+_SIGKILL = 9
 # subprocess.CREATE_NEW_PROCESS_GROUP, which exists on Windows only.
 _CREATE_NEW_PROCESS_GROUP = 0x200
 
@@ -149,7 +150,7 @@ class EngineProcess:
         self.stop()
         size = f"{model.stat().st_size / 1024**2:,.0f} MiB" if model.exists() else "no such file"
         what = f"the local engine could not load '{alias}' ({model}, {size})"
-        if reason is None and self._process.returncode == -signal.SIGKILL:
+        if reason is None and self._process.returncode == -_SIGKILL:
             return ModelError(
                 f"{what}: the system ended it, most likely for want of memory",
                 fix="free some memory or choose a smaller model",

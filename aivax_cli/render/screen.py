@@ -115,9 +115,13 @@ class Screen:
         return self.language.translate(text)
 
     def data(self, value: Mapping[str, object] | Sequence[object]) -> None:
-        """One JSON value on stdout: indented for a terminal, one line for a pipe."""
+        """One JSON value on stdout: indented for a terminal, one line for a pipe.
+
+        Nothing of it is lost, whatever characters stdout can have.
+        """
         indent = 2 if self.out.is_terminal else None
-        self.write(json.dumps(value, ensure_ascii=False, indent=indent, default=_plain) + "\n")
+        narrow = not self.out.encoding.startswith("utf")
+        self.write(json.dumps(value, ensure_ascii=narrow, indent=indent, default=_plain) + "\n")
 
     def write(self, text: str) -> None:
         """Text on stdout exactly as it is, at once."""
