@@ -25,6 +25,8 @@ async def run_server(app: Starlette, listening: socket.socket, *, drain_s: int) 
     """Serves until SIGTERM or Ctrl-C; answers under way have `drain_s` seconds left then."""
     import uvicorn
 
+    from aivax_cli.server.corking import corked_protocol
+
     class Server(uvicorn.Server):
         @contextlib.contextmanager
         def capture_signals(self) -> Iterator[None]:
@@ -41,6 +43,7 @@ async def run_server(app: Starlette, listening: socket.socket, *, drain_s: int) 
 
     config = uvicorn.Config(
         app,
+        http=corked_protocol(),
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=drain_s,

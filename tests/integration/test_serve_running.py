@@ -24,10 +24,13 @@ SLOW = sse([chunk(f"{n} ") for n in range(20)] + [chunk(finish="stop", usage=usa
 
 
 def charged(workspace) -> list[tuple[str, int, int]]:
-    """SKU, tokens, and whether they are an estimate, of every charge."""
-    with sqlite3.connect(workspace / ".aivax" / "ledger.db") as connection:
-        rows = connection.execute("SELECT sku, quantity, estimated FROM charges ORDER BY id")
-        return [(str(sku), int(tokens), int(estimated)) for sku, tokens, estimated in rows]
+    """SKU, tokens, and whether they are an estimate, of every charge; none of a ledger that is being made."""
+    try:
+        with sqlite3.connect(f"file:{workspace / '.aivax' / 'ledger.db'}?mode=ro", uri=True) as connection:
+            rows = connection.execute("SELECT sku, quantity, estimated FROM charges ORDER BY id").fetchall()
+    except sqlite3.OperationalError:
+        return []
+    return [(str(sku), int(tokens), int(estimated)) for sku, tokens, estimated in rows]
 
 
 def leaves_after(server, body: dict, seconds: float) -> bytes:
