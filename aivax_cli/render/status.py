@@ -28,7 +28,9 @@ class Status:
     is somebody else's.
     """
 
-    def __init__(self, console: Console, held: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self, console: Console, held: Callable[[], bool] = lambda: False, *, long_s: float = _SECONDS_FROM_S
+    ) -> None:
         self._console = console
         self._words = language_of(console).translate
         self._held = held
@@ -36,6 +38,7 @@ class Status:
         self._label = ""
         self._since = 0.0
         self._drawn = False
+        self._long_s = long_s
         self._work = self._tell if console.is_dumb_terminal else self._animate
         self._task: asyncio.Task[None] | None = None
 
@@ -65,7 +68,7 @@ class Status:
         """Says what is being waited for once it has taken long."""
         told = ""
         while True:
-            await asyncio.sleep(_SECONDS_FROM_S)
+            await asyncio.sleep(self._long_s)
             if self._label != told and not self._held():
                 told = self._label
                 self._write(f"{told}\n")
