@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 # Prints a command as it would be typed, then runs it.
 run = printf '\n\033[1m$$ %s\033[0m\n' '$(1)' && PATH="$(CURDIR)/$(BIN):$$PATH" $(1)
 
-.PHONY: install demo test check docs lock
+.PHONY: install demo test check docs recordings lock
 
 install: $(INSTALLED)
 
@@ -40,6 +40,10 @@ check: install
 docs: install
 	$(BIN)/python -m aivax_cli.cli.reference
 	$(BIN)/python tests/support/readme.py
+
+# The recorded session and the pictures in docs/; the one of the playground needs Chromium.
+recordings: install
+	$(BIN)/python tests/support/recordings.py
 
 # Needs uv; the lock is what `make install` installs, hashes and all.
 lock:

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -33,7 +33,7 @@ def pasted(text: str) -> str:
 
 
 class TerminalSession:
-    """`aivax …` on a screen of `columns` × `rows`. Ends with its `with` block."""
+    """`aivax …` on a screen of `columns` × `rows`, or another `program`. Ends with its `with` block."""
 
     def __init__(
         self,
@@ -42,16 +42,18 @@ class TerminalSession:
         columns: int = 100,
         rows: int = 40,
         env: Mapping[str, str] | None = None,
+        program: Sequence[str] = (sys.executable, "-m", "aivax_cli"),
+        screen: type[TerminalScreen] = TerminalScreen,
     ) -> None:
         environ = {name: os.environ[name] for name in _KEPT if name in os.environ}
         environ |= {"HOME": str(cwd), "TERM": "xterm-256color"}
         environ |= {"AIVAX_CACHE_DIR": str(default_cache_dir(os.environ)), **(env or {})}
-        self.screen: Any = TerminalScreen(columns, rows, history=100_000, ratio=0.5)
+        self.screen: Any = screen(columns, rows, history=100_000, ratio=0.5)
         self._stream = pyte.ByteStream(self.screen)
         self.raw = b""
         self.child: Any = pexpect.spawn(
-            sys.executable,
-            ["-m", "aivax_cli", *arguments],
+            program[0],
+            [*program[1:], *arguments],
             cwd=str(cwd),
             env=environ,  # type: ignore[arg-type]
             dimensions=(rows, columns),
