@@ -88,7 +88,8 @@ async def with_client(model: HttpChatModel, base_url: str) -> int:
     pieces = 0
     async with aclosing(model.stream(call)) as stream:
         async for item in stream:
-            pieces += isinstance(item, ModelText)
+            if isinstance(item, ModelText):  # what came together is one piece
+                pieces += item.text.count(" ")
     return pieces
 
 

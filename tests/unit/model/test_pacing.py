@@ -1,0 +1,52 @@
+"""When a stream is read by the beat."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aivax_cli.model.pacing import BEAT_S, Beat, Pace
+
+
+def paced(*times_s: float) -> bool:
+    pace = Pace()
+    for now in times_s:
+        pace.read(now)
+    return pace.quick
+
+
+def test_the_beginning_of_an_answer_is_never_held():
+    assert not paced(0.0, 0.001, 0.002, 0.003)
+
+
+def test_pieces_that_come_one_upon_the_other_are_read_by_the_beat():
+    assert paced(0.0, 0.001, 0.002, 0.003, 0.004)
+
+
+def test_a_stream_that_is_read_by_the_beat_stays_quick():
+    assert paced(0.0, 0.001, 0.002, 0.003, *(0.01 + BEAT_S * n for n in range(9)))
+
+
+def test_a_slow_stream_is_read_as_it_comes():
+    assert not paced(*(0.05 * n for n in range(9)))
+
+
+def test_a_stream_that_slows_down_is_read_as_it_comes_again():
+    assert not paced(0.0, 0.001, 0.002, 0.003, 0.004, 1.0)
+
+
+def test_everybody_is_woken_by_the_same_beat_and_who_left_is_not_missed():
+    async def run() -> list[int]:
+        beat, woken = Beat(), []
+
+        async def wait(number: int) -> None:
+            await beat.next()
+            woken.append(number)
+
+        waiting = [asyncio.create_task(wait(number)) for number in range(3)]
+        await asyncio.sleep(0)
+        waiting[1].cancel()
+        await asyncio.wait(waiting)
+        await wait(3)
+        return woken
+
+    assert asyncio.run(run()) == [0, 2, 3]
