@@ -205,7 +205,7 @@ def _prompt_line(chat: Chat | None, columns: int) -> str:
         return ""
     from aivax_cli.cli.chat_prompt_line import prompt_line, standing
 
-    return prompt_line(standing(chat), columns)
+    return prompt_line(standing(chat), columns, chat.screen.words)
 
 
 async def _react(chat: Chat, text: str, *, person: bool) -> tuple[bool, Next]:

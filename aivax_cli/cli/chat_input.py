@@ -141,7 +141,7 @@ def _session(screen: Screen, history_file: Path | None, around: Surroundings) ->
     session: PromptSession[str] = PromptSession(
         multiline=True,
         prompt_continuation=lambda width, _line, _wraps: " " * width,
-        completer=_completer(around.offers),
+        completer=_completer(around.offers, screen.words),
         complete_while_typing=True,
         history=_history(screen, history_file),
         bottom_toolbar=line,
@@ -171,7 +171,7 @@ def _history(screen: Screen, file: Path | None) -> History:
         return InMemoryHistory()
 
 
-def _completer(offers: Callable[[str], Iterable[Offer]]) -> Completer:
+def _completer(offers: Callable[[str], Iterable[Offer]], words: Callable[[str], str]) -> Completer:
     from prompt_toolkit import completion
 
     class CommandCompleter(completion.Completer):
@@ -184,7 +184,7 @@ def _completer(offers: Callable[[str], Iterable[Offer]]) -> Completer:
                     offer.text,
                     start_position=offer.start - len(text),
                     display=offer.shown or None,
-                    display_meta=offer.about or None,
+                    display_meta=words(offer.about) or None,
                 )
 
     return CommandCompleter()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -43,19 +43,20 @@ def described(at: Standing) -> str:
     return _BETWEEN.join([at.gateway, at.model, *([_search(at)] if at.strategy else [])])
 
 
-def prompt_line(at: Standing, columns: int) -> str:
+def prompt_line(at: Standing, columns: int, words: Callable[[str], str] = str) -> str:
     """As much of it as fits: collections, model, files, strategy are left out first, in this order.
 
-    Then the gateway's name is cut. The cost stays, and is nothing as long as there is none.
+    Then the gateway's name is cut. The cost stays, and is nothing as long as there is none. `words` gives a
+    text in the reader's language.
     """
     from rich.cells import cell_len, set_cell_size
 
     from aivax_cli.render.money import cost_short
 
     strategy = [at.strategy] if at.strategy else []
-    files = [f"{at.attached} file{'' if at.attached == 1 else 's'}"] if at.attached else []
+    files = [words(f"{at.attached} file{'' if at.attached == 1 else 's'}")] if at.attached else []
     cost = [cost_short(at.spent)] if at.spent else []
-    search = [_search(at)] if strategy else []
+    search = [words(_search(at))] if strategy else []
     for parts in (
         [at.gateway, at.model, *search, *files, *cost],
         [at.gateway, at.model, *strategy, *files, *cost],

@@ -33,6 +33,7 @@ _TOLD = frozenset(
             "why",
             "verb",
             "gerund",
+            "about",
         ),
         *(
             "note",

@@ -44,7 +44,8 @@ class Template:
 
     def fits(self, value: str) -> bool:
         """Whether an unknown text may be a value: not where the template says little, and the text much."""
-        if self.fragments[0] or self.letters >= _FEW_LETTERS:
+        is_name = value[:1] in _QUOTES and value[-1:] in _QUOTES
+        if is_name or self.fragments[0] or self.letters >= _FEW_LETTERS:
             return True
         return value.count(" ") < (_FEW_WORDS if self.letters > _HARDLY_ANY else 1)
 

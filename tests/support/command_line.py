@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_KEPT = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT", "TMPDIR")
+_KEPT = ("PATH", "AIVAX_LANG", "LANG", "LC_ALL", "SYSTEMROOT", "TMPDIR")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ import httpx
 from support.upstream import Upstream
 from support.workspaces import write_gateway
 
-_KEPT = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT", "TMPDIR")
+_KEPT = ("PATH", "AIVAX_LANG", "LANG", "LC_ALL", "SYSTEMROOT", "TMPDIR")
 
 
 class Server:

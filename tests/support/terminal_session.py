@@ -24,7 +24,7 @@ CTRL_D = "\x04"
 TAB = "\t"
 UP = "\x1b[A"
 
-_KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR")
+_KEPT = ("PATH", "AIVAX_LANG", "LANG", "LC_ALL", "TMPDIR")
 
 
 def pasted(text: str) -> str:

@@ -37,6 +37,7 @@ ENGLISH_TOO = frozenset(
             "GATEWAY",
             "endpoint: {}",
             "data:image/",
+            "extends {}: {}",
         ),
         # Words that Portuguese has taken over, or has, too.
         *("chunks", "tokens", "total", "gateway", "gateways", "{} chunk", "{} chunks", "{} gateway"),
