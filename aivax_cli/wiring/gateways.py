@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from aivax_cli.core.errors import UsageError
 from aivax_cli.wiring.adapters import asset_store, ledger, local_engine, model_pool
 from aivax_cli.wiring.budgets import budget_guard, reservations
-from aivax_cli.wiring.knowledge import WrapEndpoint, as_it_is, knowledge_base
+from aivax_cli.wiring.knowledge import LateKnowledge, WrapEndpoint, as_it_is, knowledge_base
 from aivax_cli.wiring.plans import instructions, plan_turn
 from aivax_cli.wiring.remote import remote_sources, remote_texts
 from aivax_cli.wiring.tools import ToolBoxes
@@ -47,7 +47,7 @@ class OpenWorkspace:
     counter: TokenCounter
     ledger: Ledger
     pool: ModelPool
-    base: KnowledgeBase
+    knowledge: LateKnowledge
     environ: Mapping[str, str]
     keys: Keys
     remote: RemoteTexts
@@ -56,6 +56,11 @@ class OpenWorkspace:
     adapt: Callable[[Ports], Ports] | None = None
     """What is done to the ports of every turn, for those who record or replay it."""
     tracing: Tracing | None = None
+
+    @property
+    def base(self) -> KnowledgeBase:
+        """The collections. Raises DefinitionError when `aivax.yaml` is wrong."""
+        return self.knowledge.get()
 
     def gateway(self, loaded: LoadedGateway) -> GatewayRuntime:
         """A gateway ready for turns. Raises UsageError or NotFoundError when its models are unknown."""
@@ -201,10 +206,12 @@ class GatewayRuntime:
         return self.shared.adapt(ports) if self.shared.adapt else ports
 
     def _retriever(self) -> Retriever | None:
+        knowledge = self.gateway.definition.knowledge
+        if knowledge is None:
+            return None
         from aivax_cli.retrieval.search import CollectionSearch
 
-        knowledge = self.gateway.definition.knowledge
-        return CollectionSearch(self.shared.base, knowledge.collections) if knowledge else None
+        return CollectionSearch(self.shared.base, knowledge.collections)
 
 
 @asynccontextmanager
@@ -237,8 +244,10 @@ async def open_workspace(
         if tracing is not None:
             stack.callback(tracing.close)
         traced = traced_embedders(tracing)
-        base = knowledge_base(workspace, store, environ, wrap=wrap or as_it_is, traced=traced)
-        stack.callback(base.close)
+        knowledge = LateKnowledge(
+            lambda: knowledge_base(workspace, store, environ, wrap=wrap or as_it_is, traced=traced)
+        )
+        stack.callback(knowledge.close)
         prices = GenaiPriceBook()
         pool = model_pool(workspace, prices)
         stack.callback(pool.close)
@@ -253,7 +262,7 @@ async def open_workspace(
             TiktokenCounter(store),
             ledger(workspace),
             pool,
-            base,
+            knowledge,
             environ,
             keys,
             remote_texts(workspace, environ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from aivax_cli.wiring.adapters import ledger
@@ -195,6 +196,28 @@ def vector_server(workspace: Workspace, environ: Mapping[str, str] = os.environ)
     elif not (key.isascii() and key.isprintable() and " " not in key):
         problem = f"the environment variable {given.api_key_env} holds what cannot be a key"
     return replace(address, token=key or None, token_source=given.api_key_env, problem=problem)
+
+
+class LateKnowledge:
+    """A workspace's collections, opened when something is first searched: most gateways of a workspace may
+    have none, and what searches takes a while to load."""
+
+    def __init__(self, opening: Callable[[], KnowledgeBase]) -> None:
+        self._opening = opening
+        self._lock = Lock()  # a chat warms them up on a thread
+        self._base: KnowledgeBase | None = None
+
+    def get(self) -> KnowledgeBase:
+        """The collections. Raises DefinitionError when `aivax.yaml` is wrong."""
+        with self._lock:
+            if self._base is None:
+                self._base = self._opening()
+            return self._base
+
+    def close(self) -> None:
+        """Ends what was opened."""
+        if self._base is not None:
+            self._base.close()
 
 
 def knowledge_base(
