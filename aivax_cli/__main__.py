@@ -19,8 +19,8 @@ def main() -> None:
     gc.set_threshold(_YOUNG_OBJECTS, 20, 20)
     # pydantic looks through every installed distribution for plugins. None of them has a say here.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    # httpx has a command line of its own, with Click, Pygments and more of rich, and does without when it cannot
-    # be imported.
+    # httpx has a command line of its own, with Click, Pygments and more of rich, and does without where that
+    # cannot be imported.
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 
     from aivax_cli.cli.app import main as run
