@@ -50,8 +50,10 @@ def _collections(runtime: GatewayRuntime, store: AssetStore) -> None:
     from aivax_cli.retrieval.embedding.e5 import ASSET_NAME
 
     knowledge, workspace = runtime.gateway.definition.knowledge, runtime.shared.workspace
-    if knowledge is None or runtime.shared.tracing is not None or not store.present(ASSET_NAME):
+    if knowledge is None or not store.present(ASSET_NAME):
         return
+    if runtime.shared.tracing is not None or workspace.settings().store is not None:
+        return  # a search is told of, or asks a server
     names = [
         name
         for name in knowledge.collections
