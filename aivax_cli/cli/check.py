@@ -136,7 +136,8 @@ def _say_estimate(session: Session, asked: Asked) -> None:
             }
         )
         return
-    session.screen.show(f"{len(asked.cases)} tests, at most {found.calls} answers of models")
-    session.screen.show(f"at most {usd_short(found.usd)}")
+    words = session.screen.words
+    session.screen.show(words(f"{len(asked.cases)} tests, at most {found.calls} answers of models"))
+    session.screen.show(words(f"at most {usd_short(found.usd)}"))
     if found.unpriced:
-        session.screen.show(f"and whatever these cost: {', '.join(sorted(found.unpriced))}")
+        session.screen.show(words(f"and whatever these cost: {', '.join(sorted(found.unpriced))}"))

@@ -40,7 +40,8 @@ def write_drafts(session: Session, collection: str, count: int, gateway: str | N
     file.write_text(checks_yaml(asking.definition.name, questions), encoding="utf-8")
     with suppress(OSError):  # an editor's help, and no more
         write_schema(file.parent, "checks")
-    session.screen.show(f"wrote {workspace.shown(file)}: {len(questions)} drafts to read and correct")
+    told = f"wrote {workspace.shown(file)}: {len(questions)} drafts to read and correct"
+    session.screen.show(session.screen.words(told))
 
 
 async def _questions(

@@ -74,7 +74,7 @@ def compare(
         show_comparison(session.screen, table, chosen if best else None, _label)
         if best and chosen is not None:
             session.screen.show("")
-            session.screen.show(_advice(chosen))
+            session.screen.show(session.screen.words(_advice(chosen)))
         _say_doubts(session, results, table)
     if all(result.status in (Status.ERROR, Status.SKIP) for result in results):
         raise typer.Exit(1)
@@ -152,7 +152,7 @@ def _advice(row: Row) -> str:
     if not change:
         return "The gateway as it is is the best of these."
     written = yaml.safe_dump(change, sort_keys=False, allow_unicode=True)
-    return "In the gateway:\n" + indent(written.rstrip(), "  ")
+    return "In the gateway:" + "\n" + indent(written.rstrip(), "  ")
 
 
 def _scalar(text: str) -> object:

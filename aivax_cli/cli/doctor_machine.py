@@ -169,7 +169,8 @@ def disk_check(patient: Patient) -> Iterator[Finding]:
     for purpose, folder in places.items():
         free = shutil.disk_usage(_existing(folder)).free
         told = f"{size(free)} free for {purpose}, in {folder}"
-        fix = "make room, or set AIVAX_CACHE_DIR to another disk" if purpose == "the downloads" else "make room"
+        is_cache = folder == patient.cache_dir
+        fix = "make room, or set AIVAX_CACHE_DIR to another disk" if is_cache else "make room"
         if free < _NO_SPACE_BYTES:
             yield error(told, fix)
         elif free < _LOW_SPACE_BYTES:

@@ -194,7 +194,7 @@ class Extraction:
         self._reader.nested.clear()
 
     def _put(self, text: str, where: str) -> None:
-        for clause in map(str.strip, _HOLES.sub(HOLE, text).split("; ")):
+        for clause in map(str.strip, re.split(r"; |\n", _HOLES.sub(HOLE, text))):
             if wordy(clause) and not clause.startswith(("http://", "https://")):
                 self.found.setdefault(clause, where)
 

@@ -47,7 +47,7 @@ class Template:
         is_name = value[:1] in _QUOTES and value[-1:] in _QUOTES
         if is_name or self.fragments[0] or self.letters >= _FEW_LETTERS:
             return True
-        return value.count(" ") < (_FEW_WORDS if self.letters > _HARDLY_ANY else 1)
+        return value.count(" ") < (_FEW_WORDS if self.letters > _HARDLY_ANY else 1) and ", " not in value
 
     def filled(self, values: Sequence[str]) -> str:
         """The translation with these values."""

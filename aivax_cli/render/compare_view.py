@@ -33,11 +33,15 @@ def show_comparison(
         table.add_column(name, justify="right", no_wrap=True)
     for place, row in enumerate(rows):
         mark = f"►{_mark(place)}" if row is chosen else f" {_mark(place)}"
-        table.add_row(Text(mark), Text(label(row)), *(texts[place] for texts in columns.values()))
+        table.add_row(
+            Text(mark), Text(screen.words(label(row))), *(texts[place] for texts in columns.values())
+        )
     screen.show(table)
     if not screen.plain and len({row.usd_per_test for row in rows if row.usd_per_test is not None}) > 1:
         screen.show("")
-        screen.show(Text.from_ansi(_plot(rows, colour=screen.interactive)))
+        screen.show(
+            Text.from_ansi(_plot(rows, screen.words("pass rate by USD per test"), colour=screen.interactive))
+        )
 
 
 def _mark(place: int) -> str:
@@ -45,14 +49,14 @@ def _mark(place: int) -> str:
     return _MARKS[place] if place < len(_MARKS) else "·"
 
 
-def _plot(rows: Sequence[Row], *, colour: bool) -> str:
+def _plot(rows: Sequence[Row], title: str, *, colour: bool) -> str:
     """USD a test to the right, pass rate upwards; each cell is the mark of its row."""
     import plotext
 
     plotext.clear_figure()
     plotext.plot_size(_PLOT_WIDTH, _PLOT_HEIGHT)
     plotext.theme("clear")
-    plotext.title("pass rate by USD per test")
+    plotext.title(title)
     for place, row in enumerate(rows):
         if row.usd_per_test is not None:
             plotext.scatter([row.usd_per_test], [row.pass_rate], marker=_mark(place))
