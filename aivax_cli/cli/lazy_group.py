@@ -59,6 +59,11 @@ def lazy_group(places: dict[str, str]) -> type[TyperGroup]:
             check_late(self)
             self.commands = LazyCommands(places)
 
+        def list_commands(self, ctx: Any) -> list[str]:
+            """Their names, which loads none of them."""
+            del ctx
+            return list(self.commands)
+
     return LazyGroup
 
 
