@@ -274,10 +274,11 @@ def workspace(root: Path, upstream: str) -> None:
 
 
 def litellm_config(root: Path, upstream: str) -> None:
-    """The same model for LiteLLM's proxy."""
+    """The same model for LiteLLM's proxy, without a key as well, which it wants to be told twice."""
     (root / "litellm.yaml").write_text(
         "model_list:\n- model_name: bench\n  litellm_params:\n"
-        f"    model: openai/m\n    api_base: {upstream}\n    api_key: none\n",
+        f"    model: openai/m\n    api_base: {upstream}\n    api_key: none\n"
+        "general_settings:\n  dangerously_permit_weak_or_unset_master_key: true\n",
         encoding="utf-8",
     )
 

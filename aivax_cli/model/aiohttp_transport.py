@@ -155,11 +155,12 @@ class _Answer:
         content = self._response.content
         if self._pace.quick and not content.is_eof():
             await self._held()
+        asked = self._time()
         try:
             piece = await content.readany()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _named(error, httpx.Request("POST", str(self._response.url)), reading=True) from error
-        self._pace.read(self._time())
+        self._pace.read(asked, self._time())
         return piece
 
     async def _held(self) -> None:

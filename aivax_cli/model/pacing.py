@@ -44,11 +44,12 @@ class Pace:
         self._beginning = _BEGINNING
         self.quick = False
 
-    def read(self, now: float) -> None:
-        """A piece was read; `now` is the loop's time."""
+    def read(self, asked: float, now: float) -> None:
+        """A piece that was `asked` for was read `now`; both are the loop's time."""
         if self._beginning:
             self._beginning -= 1
+        elif self.quick:  # the beat was waited for before
+            self.quick = now - asked < BEAT_S / 4
         else:
-            # What comes later than a beat after the piece before is not kept waiting by it.
-            self.quick = now - self._read_at < 2 * BEAT_S
+            self.quick = now - self._read_at < BEAT_S
         self._read_at = now
