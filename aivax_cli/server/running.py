@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
 _BACKLOG = 2048
-_OBJECTS_A_COLLECTION = 50_000
+_OBJECTS_A_COLLECTION = 10_000
 
 
 async def run_server(app: Starlette, listening: socket.socket, *, drain_s: int) -> None:
@@ -53,10 +53,11 @@ async def run_server(app: Starlette, listening: socket.socket, *, drain_s: int) 
         proxy_headers=False,
         date_header=False,
     )
-    # What is loaded now stays: looking through it for garbage took a fifth of every request.
+    # What is loaded now stays: looking through it for garbage took a fifth of every request. The rest is little
+    # to look through; done a fifth as often, memory grew by 1.6 kB a stream in place of 0.3.
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_OBJECTS_A_COLLECTION, 50, 50)
+    gc.set_threshold(_OBJECTS_A_COLLECTION, 5, 5)
     await Server(config).serve(sockets=[listening])
 
 
