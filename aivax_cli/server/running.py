@@ -26,6 +26,7 @@ async def run_server(app: Starlette, listening: socket.socket, *, drain_s: int) 
     import uvicorn
 
     from aivax_cli.server.corking import corked_protocol
+    from aivax_cli.server.heads import bounded_heads
 
     class Server(uvicorn.Server):
         @contextlib.contextmanager
@@ -43,7 +44,8 @@ async def run_server(app: Starlette, listening: socket.socket, *, drain_s: int) 
 
     config = uvicorn.Config(
         app,
-        http=corked_protocol(),
+        http=bounded_heads(corked_protocol()),
+        ws="none",
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=drain_s,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hmac
 import json
 import socket
+import time
 
 import httpx
 import pytest
@@ -16,8 +18,10 @@ from support.upstream import Answer, Upstream, html, says, status
 from aivax_cli.gateway.workspace import find_workspace
 from aivax_cli.server import images
 from aivax_cli.server.faults import RequestError
+from aivax_cli.server.heads import bounded_heads
 from aivax_cli.server.images import ImageFetcher
 from aivax_cli.server.keys import PREFIX, KeyFile
+from aivax_cli.server.running import listen
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(64))
 INSTRUCTIONS = "INSTRUCTIONS-NOBODY-SHALL-SEE"
@@ -288,6 +292,73 @@ def test_bodies_that_are_no_object_are_refused(running, body):
 )
 def test_requests_that_may_be_read_in_two_ways_are_refused(running, request_bytes):
     assert raw(running, request_bytes).startswith(b"HTTP/1.1 400")
+
+
+@pytest.mark.parametrize(
+    "piece", [b"x: " + b"a" * 8_000 + b"\r\n", b"a" * 8_000], ids=["many headers", "one header"]
+)
+def test_a_head_without_end_is_cut_off(running, piece):
+    host, _, port = running.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nhost: a\r\nx: ")
+        sent = 0
+        with contextlib.suppress(ConnectionError):
+            while sent < 200 * 1024 * 1024:
+                sent += connection.send(piece)
+        assert sent < 200 * 1024 * 1024
+
+
+def test_a_head_that_does_not_come_is_waited_for_a_while():
+    """Neither on a fresh connection nor on one that is used again, while a body may take its time."""
+    import uvicorn
+    from starlette.responses import PlainTextResponse
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+    async def app(scope, receive, send):
+        while (await receive()).get("more_body"):
+            pass
+        await PlainTextResponse("ok")(scope, receive, send)
+
+    async def seconds_until_closed(port: int, *pieces: bytes) -> tuple[float, bytes]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for number, piece in enumerate(pieces):
+            await asyncio.sleep(0.6 if number else 0)
+            writer.write(piece)
+        began = time.perf_counter()
+        came = await asyncio.wait_for(reader.read(), 20)
+        writer.close()
+        return time.perf_counter() - began, came
+
+    async def run() -> list[tuple[float, bytes]]:
+        listening = listen("127.0.0.1", 0)
+        config = uvicorn.Config(
+            app, http=bounded_heads(HttpToolsProtocol, within_s=0.3), log_config=None, lifespan="off"
+        )
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        port = listening.getsockname()[1]
+        whole = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
+        slow = b"POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 2\r\n\r\nx"
+        found = [
+            await seconds_until_closed(port),
+            await seconds_until_closed(port, b"GET / HT"),
+            await seconds_until_closed(port, whole + b"GET / HT"),
+            await seconds_until_closed(port, slow, b"y"),
+        ]
+        server.should_exit = True
+        await serving
+        return found
+
+    silent, half, again, slow = asyncio.run(run())
+    assert (silent[1], half[1]) == (b"", b"") and again[1].count(b"200 OK") == 1
+    assert slow[1].count(b"200 OK") == 1
+    assert all(0.2 < seconds < 15 for seconds, _ in (silent, half, again))
+
+
+def test_a_web_socket_is_not_opened(running):
+    request = b"GET /v1/models HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+    request += b"sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    assert not raw(running, request).startswith(b"HTTP/1.1 101")
 
 
 def test_what_a_request_says_is_in_no_header_of_the_answer(running):
