@@ -38,7 +38,7 @@ _NEEDED_BY_A_TURN = (
 _LOOK_EVERY_S = 0.005
 # While modules load, a key must not wait for Python's usual 5 ms at each of the steps that echo it.
 _SWITCH_S = 0.0005
-_LEAVE_WITHIN_S = 2.0
+_LEAVE_WITHIN_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,11 +263,11 @@ def _in_background(work: Callable[[], object]) -> asyncio.Future[None]:
     done: asyncio.Future[None] = loop.create_future()
 
     def run() -> None:
-        try:
+        # What cannot be loaded is told by the turn that needs it; or everything is being closed.
+        with suppress(Exception):
             work()
-        finally:
-            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(_finish, done)
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(_finish, done)
 
     threading.Thread(target=run, name="aivax-warm", daemon=True).start()
     return done

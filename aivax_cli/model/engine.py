@@ -33,6 +33,7 @@ class EngineProcess:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = dict(environ)
         self._log: deque[str] = deque(maxlen=_LOG_LINES)
+        self._answers = False
         self._replies: queue.Queue[dict[str, object] | None] = queue.Queue()
         self._started: queue.Queue[subprocess.Popen[bytes] | OSError] = queue.Queue()
         # The kernel ties the child's life to the thread that started it, so this one stays until the end.
@@ -78,10 +79,17 @@ class EngineProcess:
         address = reply.get("ready") if reply is not None else None
         if not isinstance(address, str):
             raise self._load_error(alias, model)
+        self._answers = True
         return address
 
+    def abandon(self) -> None:
+        """Ends the process: at once while it loads, when it listens to nothing."""
+        if not self._answers:
+            self._process.kill()
+        self.stop()
+
     def stop(self) -> None:
-        """Ends the process and waits for it."""
+        """Has the process end and waits for it."""
         if self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.close()

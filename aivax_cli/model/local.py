@@ -83,7 +83,7 @@ class LocalEngine:
             self._running, self._starting = {}, {}
             processes, self._processes = self._processes, set()
         for process in processes:
-            process.stop()
+            process.abandon()
 
     def _started(self, name: str) -> Future[_Running]:
         """The model that runs, or is being started in a thread of its own.
