@@ -142,6 +142,7 @@ class _Answer:
         self._beat = beat
         self._pace = Pace()
         self._time = asyncio.get_running_loop().time
+        self._asked = 0.0
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
 
@@ -153,27 +154,30 @@ class _Answer:
     async def read(self) -> bytes:
         """See `Answer.read`."""
         content = self._response.content
+        self._asked = self._time()
         if self._pace.quick and not content.is_eof():
-            await self._held()
-        asked = self._time()
+            self._hold()
         try:
             piece = await content.readany()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _named(error, httpx.Request("POST", str(self._response.url)), reading=True) from error
-        self._pace.read(asked, self._time())
+        self._pace.read(self._asked, self._time())
         return piece
 
-    async def _held(self) -> None:
-        """Waits for the beat, and leaves what comes until then with the system, which reads it in one go."""
+    def _hold(self) -> None:
+        """Leaves what comes until the next beat with the system, which reads it in one go."""
         connection = self._response.connection
         transport = connection.transport if connection is not None else None
         if transport is None or not transport.is_reading():
-            await self._beat.next()
             return
+
+        def go_on() -> None:
+            self._asked = self._time()
+            if not transport.is_closing():
+                transport.resume_reading()
+
         transport.pause_reading()
-        await self._beat.next()
-        if not transport.is_closing():
-            transport.resume_reading()
+        self._beat.at_next(go_on)
 
     async def aclose(self) -> None:
         """See `Answer.aclose`."""
