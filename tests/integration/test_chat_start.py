@@ -67,3 +67,13 @@ def test_leaving_at_once_is_no_error(workspace: Path) -> None:
         chat.type(CTRL_D)
         assert chat.wait_for_end() == 0
         assert not re.search("Traceback|error", chat.text)
+
+
+def test_leaving_while_the_model_loads_is_no_error(workspace: Path) -> None:
+    write_gateway(workspace, "here", "'@local/qwen2.5-coder-0.5b'", number=3)
+    with TerminalSession("chat", "here", cwd=workspace) as chat:
+        chat.wait_for("qwen2")
+        chat.type(CTRL_D)
+        assert chat.wait_for_end() == 0
+        assert chat.text.splitlines()[0].startswith("here ·")
+        assert not re.search("Traceback|error", chat.text)
