@@ -128,7 +128,9 @@ async def run_all(session: Session, asked: Asked) -> tuple[CaseResult, ...]:
 
     refuse_unpriced(asked.workspace, asked.files, asked.cases)
     on_download = download_progress(session.screen.note)
-    async with open_bench(asked.workspace, asked.cassettes, on_download=on_download) as bench:
+    samples = sum(case.repeat for case in asked.cases)
+    opening = open_bench(asked.workspace, asked.cassettes, samples=samples, on_download=on_download)
+    async with opening as bench:
         with CheckProgress(session.screen, len(asked.cases)) as progress:
             return await run_cases(asked.cases, bench, progress.add)
 
