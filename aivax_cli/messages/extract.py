@@ -195,7 +195,7 @@ class Extraction:
 
     def _put(self, text: str, where: str) -> None:
         for clause in map(str.strip, re.split(r"; |\n", _HOLES.sub(HOLE, text))):
-            if wordy(clause) and not clause.startswith(("http://", "https://")):
+            if wordy(clause) and (" " in clause or not clause.startswith(("http://", "https://"))):
                 self.found.setdefault(clause, where)
 
     def _dataclass_fields(self) -> dict[str, list[str]]:

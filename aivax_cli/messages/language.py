@@ -6,7 +6,7 @@ is, then the templates whose words it holds, `no gateway named '{}'`. English lo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
 from aivax_cli.messages.templates import HOLE, Templates
@@ -90,6 +90,7 @@ class _Search:
         self._exact = exact
         self._templates = templates
         self._found: dict[tuple[str, bool], str | None] = {}
+        self._in_part: set[str] = set()
         self._looked_up = 0
 
     def line(self, text: str, *, inside: int = 0, prefixed: bool = False) -> str | None:
@@ -109,13 +110,12 @@ class _Search:
     def _read(self, text: str, inside: int, prefixed: bool) -> str | None:
         clauses = self._parts(text, "; ", inside, prefixed=prefixed)
         if clauses and all(clauses):
-            return "; ".join(filter(None, clauses))
+            return self._put_together(text, "; ", clauses)
         if found := self._known(text, inside):
             return found
-        if any(clauses):
-            return "; ".join(new or old for new, old in zip(clauses, text.split("; "), strict=True))
         return (
-            self._after_a_colon(text, inside, prefixed)
+            self._put_together(text, "; ", clauses)
+            or self._after_a_colon(text, inside, prefixed)
             or self._list(text, inside)
             or self._counted(text, inside)
             or self._with_a_remark(text, inside)
@@ -134,12 +134,32 @@ class _Search:
                 continue
             said = [self.line(value, inside=inside + 1) if free else None for value, free in values]
             pairs = [*zip(said, (value for value, _ in values), strict=True)]
-            if all(new or template.fits(old) for new, old in pairs):
-                whole = all(new or old.count(" ") < _SENTENCE for new, old in pairs)
-                in_part = in_part or template.filled([new or old for new, old in pairs])
-                if whole:
-                    return template.filled([new or old for new, old in pairs])
+            # Under a template that says little, only what is a text by itself may be a long value.
+            if all(template.fits(old) or (new and old not in self._in_part) for new, old in pairs):
+                filled = template.filled([new or old for new, old in pairs])
+                if self._is_whole(pairs):
+                    return filled
+                in_part = in_part or filled
+        if in_part is not None:
+            self._in_part.add(text)
         return in_part
+
+    def _is_whole(self, pairs: Iterable[tuple[str | None, str]]) -> bool:
+        """Whether no sentence is left as it was: what is short is somebody's name."""
+        return all(old not in self._in_part if new else old.count(" ") < _SENTENCE for new, old in pairs)
+
+    def _note_what_is_left(self, text: str, pairs: Iterable[tuple[str | None, str]]) -> None:
+        """Remembers a text of which a sentence stays as it was."""
+        if not self._is_whole(pairs):
+            self._in_part.add(text)
+
+    def _put_together(self, text: str, separator: str, found: Sequence[str | None]) -> str | None:
+        """The parts again, with what is known of them translated."""
+        if not any(found):
+            return None
+        pairs = [*zip(found, text.split(separator), strict=True)]
+        self._note_what_is_left(text, pairs)
+        return separator.join(new or old for new, old in pairs)
 
     def _parts(self, text: str, separator: str, inside: int, *, prefixed: bool) -> list[str | None]:
         """The translation of each part, None for what is unknown; nothing for one part, or far too many."""
@@ -157,17 +177,19 @@ class _Search:
         start = 0
         for _ in range(len(found) - 1):
             start = text.index(": ", start) + 2
-            if rest := self._known(text[start:], inside):
+            behind = text[start:]
+            if rest := self._known(behind, inside):
                 place = text[: start - 2]
-                return f"{self.line(place, inside=inside + 1, prefixed=True) or place}: {rest}"
-        if not any(found):
-            return None
-        return ": ".join(new or old for new, old in zip(found, text.split(": "), strict=True))
+                said = self.line(place, inside=inside + 1, prefixed=True)
+                self._note_what_is_left(text, ((rest, behind), (said, place)))
+                return f"{said or place}: {rest}"
+        return self._put_together(text, ": ", found)
 
     def _counted(self, text: str, inside: int) -> str | None:
         """`3 documents that …`"""
         count, _, rest = text.partition(" ")
         found = self.line(rest, inside=inside + 1) if count[:1].isdigit() else None
+        self._note_what_is_left(text, ((found, rest),))
         return f"{count} {found}" if found else None
 
     def _with_a_remark(self, text: str, inside: int) -> str | None:
@@ -176,6 +198,7 @@ class _Search:
         if not bracket or not text.endswith(")"):
             return None
         found = [self.line(part, inside=inside + 1) for part in (head, remark)]
+        self._note_what_is_left(text, zip(found, (head, remark), strict=True))
         return f"{found[0] or head} ({found[1] or remark})" if any(found) else None
 
     def _list(self, text: str, inside: int) -> str | None:
@@ -185,6 +208,7 @@ class _Search:
             if len(parts) > 1:
                 found = [self._known(part, inside) for part in parts]
                 if all(found) or (separator == " · " and any(found)):
+                    self._note_what_is_left(text, zip(found, parts, strict=True))
                     return said.join(new or old for new, old in zip(found, parts, strict=True))
         return None
 

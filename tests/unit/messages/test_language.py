@@ -19,6 +19,11 @@ TEXTS = {
     "the server is gone": "o servidor sumiu",
     "wait for {} s": "espere {0} s",
     "nothing found": "nada encontrado",
+    "there are {}": "existem {0}",
+    "there are no words to go by here in": "faltam palavras em que se apoiar",
+    "{} refused the call{}": "{0} recusou a chamada{1}",
+    "{} failed ({})": "{0} falhou ({1})",
+    "judging the message": "a avaliação da mensagem",
 }
 
 
@@ -65,6 +70,15 @@ def test_english_is_returned_as_it_is() -> None:
         ),
         ("2 turns · somebody · nothing found", "2 turnos · somebody · nada encontrado"),
         ("2 turns and nothing found", "2 turnos e nada encontrado"),
+        ("3 nothing found", "3 nada encontrado"),
+        ("the server is gone (nothing found)", "o servidor sumiu (nada encontrado)"),
+        # What leaves no sentence as it was is better than what has more words of its own.
+        (
+            "judging the message failed (x refused the call)",
+            "a avaliação da mensagem falhou (x recusou a chamada)",
+        ),
+        ("rule: there are no words to go by here in", "rule: faltam palavras em que se apoiar"),
+        ("x refused the call: his reason has run out in", "x recusou a chamada: his reason has run out in"),
     ],
 )
 def test_a_text_is_said_with_what_stands_inside_it(text: str, said: str) -> None:
