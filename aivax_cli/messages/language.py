@@ -134,8 +134,9 @@ class _Search:
                 continue
             said = [self.line(value, inside=inside + 1) if free else None for value, free in values]
             pairs = [*zip(said, (value for value, _ in values), strict=True)]
-            # Under a template that says little, only what is a text by itself may be a long value.
-            if all(template.fits(old) or (new and old not in self._in_part) for new, old in pairs):
+            # Before a template's few words, only what is a text by itself may be long.
+            first, began = pairs[0]
+            if template.fits(began) or (first and began not in self._in_part):
                 filled = template.filled([new or old for new, old in pairs])
                 if self._is_whole(pairs):
                     return filled
@@ -175,7 +176,7 @@ class _Search:
         found = [] if prefixed else self._parts(text, ": ", inside, prefixed=True)
         # What stands behind the first colons may have a colon of its own.
         start = 0
-        for _ in range(len(found) - 1):
+        for _ in range(len(found) - 2):
             start = text.index(": ", start) + 2
             behind = text[start:]
             if rest := self._known(behind, inside):

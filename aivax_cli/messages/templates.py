@@ -43,7 +43,7 @@ class Template:
         return [(value, not self._quoted(number)) for number, value in enumerate(values)]
 
     def fits(self, value: str) -> bool:
-        """Whether an unknown text may be a value: not where the template says little, and the text much."""
+        """Whether an unknown text may be the first value: not where the template says little, and it much."""
         is_name = value[:1] in _QUOTES and value[-1:] in _QUOTES
         if is_name or self.fragments[0] or self.letters >= _FEW_LETTERS:
             return True

@@ -71,6 +71,8 @@ def test_english_is_returned_as_it_is() -> None:
         ("2 turns · somebody · nothing found", "2 turnos · somebody · nada encontrado"),
         ("2 turns and nothing found", "2 turnos e nada encontrado"),
         ("3 nothing found", "3 nada encontrado"),
+        ("my file.db: nothing found: the server is gone", "my file.db: nada encontrado: o servidor sumiu"),
+        ("my file.db: cannot read it: nothing found", "my file.db: não foi possível ler it: nada encontrado"),
         ("the server is gone (nothing found)", "o servidor sumiu (nada encontrado)"),
         # What leaves no sentence as it was is better than what has more words of its own.
         (
