@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -100,7 +99,9 @@ async def _talk(screen: Screen, opening: Opening, title: str, history: Path | No
 
     from aivax_cli.cli.chat_input import Surroundings, prompted_messages
     from aivax_cli.cli.chat_next import Draft, Leave
+    from aivax_cli.cli.interrupts import Interrupts
 
+    interrupts = Interrupts()
     draft: Draft | None = None
     completing: Offers | None = None
 
@@ -118,10 +119,11 @@ async def _talk(screen: Screen, opening: Opening, title: str, history: Path | No
         context_use=lambda: _context_use(opening.chat),
         draft=lambda: draft,
         began=opening.prompt_is,
+        entered=interrupts.forget,
     )
     typed = prompted_messages(screen, around, history_file=history)
     # Ctrl-C pressed once too often, between an answer and the prompt, must not end the chat.
-    with _deaf_to_interrupts():
+    with interrupts.noted():
         async with aclosing(typed) as messages:
             async for text in messages:
                 screen.aside.print()
@@ -145,6 +147,7 @@ async def _opened(screen: Screen, opening: Opening) -> Chat | None:
     try:
         return await interruptible(opening.ready())
     except InterruptedWork:
+        screen.note("interrupted")
         return None
     finally:
         status.clear()
@@ -187,17 +190,6 @@ def _tell_earlier(screen: Screen, before: Earlier) -> None:
         last = before.turns[-1]
         ended = " · cut off, /continue goes on with it" if last.cut_off else ""
         screen.note(f"last: {safe_line(short(last.question))}{ended}")
-
-
-@contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    import signal
-
-    before = signal.signal(signal.SIGINT, lambda *_: None)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _prompt_line(chat: Chat | None, columns: int) -> str:

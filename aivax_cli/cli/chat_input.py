@@ -15,6 +15,7 @@ from aivax_cli.core.errors import UsageError
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
+    from prompt_toolkit.buffer import Buffer
     from prompt_toolkit.completion import CompleteEvent, Completer, Completion
     from prompt_toolkit.document import Document
     from prompt_toolkit.formatted_text import FormattedText
@@ -43,7 +44,7 @@ class Surroundings:
 
     `offers` completes the text before the cursor, `line` is what stands below the prompt in so many columns,
     `context_use`, in per cent, before it where it is known; `draft` is what the next prompt begins with. The
-    prompt itself is handed to `began`, once.
+    prompt itself is handed to `began`, once; `entered` is told of each message at the key that sends it.
     """
 
     offers: Callable[[str], Iterable[Offer]]
@@ -51,6 +52,7 @@ class Surroundings:
     context_use: Callable[[], int | None]
     draft: Callable[[], Draft | None]
     began: Callable[[PromptSession[str]], None]
+    entered: Callable[[], None]
 
 
 async def prompted_messages(
@@ -66,7 +68,9 @@ async def prompted_messages(
         answered = False
         begun = await written(screen, draft) if draft else ""
         try:
-            text = await session.prompt_async(_prompt(around.context_use()), default=begun)
+            prompt = _prompt(around.context_use())
+            # In the prompt Ctrl-C is a key. As a signal it comes a moment later, and is for the turn.
+            text = await session.prompt_async(prompt, default=begun, handle_sigint=False)
         except KeyboardInterrupt:
             if not session.app.current_buffer.text:
                 screen.note("Ctrl-D or /exit leaves")
@@ -152,6 +156,13 @@ def _session(screen: Screen, history_file: Path | None, around: Surroundings) ->
     # Up looks for what begins as the message does. The session's own switch for it ends completion.
     session.default_buffer.enable_history_search = Always()
     bind_keys(session, screen)
+    accept = session.default_buffer.accept_handler
+
+    def entered(buffer: Buffer) -> bool:
+        around.entered()
+        return accept(buffer) if accept else False
+
+    session.default_buffer.accept_handler = entered
     return session
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from aivax_cli.cli.chat_state import INTERRUPTED, ChatTurn
+from aivax_cli.cli.interrupts import Interrupts
 from aivax_cli.core.errors import AivaxError
 
 if TYPE_CHECKING:
@@ -50,10 +51,15 @@ async def interruptible(work: Coroutine[object, object, T]) -> T:
 
 @contextmanager
 def on_interrupt(act: Callable[[], None]) -> Iterator[None]:
-    """Ctrl-C calls `act` on the event loop, instead of raising KeyboardInterrupt somewhere."""
+    """Ctrl-C calls `act` on the event loop, instead of raising KeyboardInterrupt somewhere.
+
+    It does so at once when Ctrl-C was pressed a moment too early, before anything listened.
+    """
     loop = asyncio.get_running_loop()
     before = signal.getsignal(signal.SIGINT)
     signal.signal(signal.SIGINT, lambda *_: loop.call_soon_threadsafe(act))
+    if isinstance(before, Interrupts) and before.take():
+        act()
     try:
         yield
     finally:

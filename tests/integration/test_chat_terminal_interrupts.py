@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import termios
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -149,3 +150,14 @@ def test_an_interrupted_turn_can_be_gone_on_with_and_the_chat_left(
     chat = chats["search"].enter("/continue")
     assert "and its end." in chat.text
     assert chat.type(CTRL_D).wait_for_end() == 0
+
+
+def test_ctrl_c_right_after_enter_is_not_forgotten(root: Path, servers: dict[str, Upstream]) -> None:
+    servers["model"].answers(silence())
+    with TerminalSession("chat", "tools", cwd=root) as chat:
+        chat.read_until(chat.at_prompt)
+        chat.type(f"Hello{ENTER}")
+        # From then on Ctrl-C is a signal, before it is a key of the prompt.
+        chat.read_until(lambda: bool(termios.tcgetattr(chat.child.child_fd)[3] & termios.ISIG))
+        waited_s = back_at_prompt_s(chat)
+        assert waited_s < SLOW_MACHINE_S
