@@ -29,6 +29,8 @@ _KEYS = (
     "Up finds what began like this, Ctrl-R searches, Ctrl-X Ctrl-E opens an editor, Tab completes.",
     "%% is the last answer; the path of an image, pasted or dropped, sends the image.",
 )
+_NARROW = 64
+"""Columns below which a command and what it does have a line each."""
 _COMMAND = re.compile(r"/([a-z]+!?)(?:\s+(.*))?", re.DOTALL)
 
 
@@ -58,16 +60,23 @@ async def run_command(chat: Chat, name: str, argument: str) -> Next:
 
 
 async def _help(chat: Chat, _argument: str) -> Next:
+    from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
     words = chat.screen.words
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 3, 0, 0))
-    table.add_column(style="cyan", no_wrap=True)
-    table.add_column(style="dim")
+    table.add_column(no_wrap=True)
+    table.add_column()
+    narrow = chat.screen.aside.width < _NARROW
     for command in COMMANDS.values():
-        table.add_row(Text(words(command.usage)), Text(words(command.help)))
-    chat.screen.aside.print(table)
+        usage, means = Text(words(command.usage), "cyan"), Text(words(command.help), "dim")
+        if narrow:
+            chat.screen.aside.print(usage, Padding(means, (0, 0, 0, 3)))
+        else:
+            table.add_row(usage, means)
+    if not narrow:
+        chat.screen.aside.print(table)
     for line in _KEYS:
         chat.screen.note(line)
     return None
