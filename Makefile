@@ -30,6 +30,7 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32 --no-warn-unreachable
 	$(BIN)/lint-imports
 	$(BIN)/aivax gateways validate
 	$(BIN)/aivax ingest --collection library --quiet

@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +24,21 @@ if TYPE_CHECKING:
 _LOOK_EVERY_S = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class _How:
+    """What is served, and until when; `meeting` is where workers tell each other their counters."""
+
+    drain_s: int
+    allow_direct: bool
+    reload: bool
+    meeting: Path | None
+
+    def options(self) -> list[str]:
+        """The options that tell a worker."""
+        direct = ["--allow-direct"] if self.allow_direct else []
+        return ["--drain-s", str(self.drain_s), *direct, "--reload" if self.reload else "--no-reload"]
+
+
 def serve(
     session: Session,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
@@ -34,6 +50,9 @@ def serve(
     allow_direct: Annotated[
         bool, typer.Option("--allow-direct", help="Serve models, too: `@provider/name` as `model`.")
     ] = False,
+    reload: Annotated[
+        bool, typer.Option("--reload/--no-reload", help="Read changed files while the server runs.")
+    ] = True,
     inherited: Annotated[str | None, typer.Option(hidden=True)] = None,
     meeting: Annotated[Path | None, typer.Option(hidden=True)] = None,
 ) -> None:
@@ -49,8 +68,9 @@ def serve(
     from aivax_cli.wiring.keyed import key_file, require_keys
 
     workspace = find_workspace(session.directory)
+    how = _How(drain_s, allow_direct, reload, meeting)
     if inherited is not None:
-        _serve_as_worker(workspace, inherited, drain_s, allow_direct=allow_direct, meeting=meeting)
+        _serve_as_worker(workspace, inherited, how)
         return
     workspace.providers()
     listening = listen(host, port)
@@ -67,16 +87,14 @@ def serve(
             session.screen.note(f"try: curl {url}/v1/chat/completions{key} -d '{body}'")
 
     if workers == 1:
-        _serve(workspace, listening, drain_s, allow_direct=allow_direct, on_ready=ready)
+        _serve(workspace, listening, how, on_ready=ready)
         return
     command = [sys.executable, "-m", "aivax_cli", "--directory", str(session.directory), "serve"]
-    command += ["--drain-s", str(drain_s), *(["--allow-direct"] if allow_direct else [])]
+    command += how.options()
     Workers(command, workers, listening, drain_s).run(ready)
 
 
-def _serve_as_worker(
-    workspace: Workspace, inherited: str, drain_s: int, *, allow_direct: bool, meeting: Path | None
-) -> None:
+def _serve_as_worker(workspace: Workspace, inherited: str, how: _How) -> None:
     number, *pipe = map(int, inherited.split(","))
 
     def ready() -> None:
@@ -86,7 +104,7 @@ def _serve_as_worker(
 
     threading.Thread(target=_end_after, args=(os.getppid(),), daemon=True).start()
     listening = socket.socket(fileno=number)
-    _serve(workspace, listening, drain_s, allow_direct=allow_direct, on_ready=ready, meeting=meeting)
+    _serve(workspace, listening, how, on_ready=ready)
 
 
 def _end_after(parent: int) -> None:
@@ -97,13 +115,7 @@ def _end_after(parent: int) -> None:
 
 
 def _serve(
-    workspace: Workspace,
-    listening: socket.socket,
-    drain_s: int,
-    *,
-    allow_direct: bool,
-    on_ready: Callable[[], None],
-    meeting: Path | None = None,
+    workspace: Workspace, listening: socket.socket, how: _How, *, on_ready: Callable[[], None]
 ) -> None:
     import asyncio
 
@@ -115,10 +127,10 @@ def _serve(
 
     async def main() -> None:
         async with (
-            open_backend(workspace, allow_direct=allow_direct) as backend,
-            open_application(backend, local=local, on_ready=on_ready, meeting=meeting) as app,
+            open_backend(workspace, allow_direct=how.allow_direct, watched=how.reload) as backend,
+            open_application(backend, local=local, on_ready=on_ready, meeting=how.meeting) as app,
         ):
-            await run_server(app, listening, drain_s=drain_s)
+            await run_server(app, listening, drain_s=how.drain_s)
 
     with asyncio.Runner(loop_factory=event_loop()) as runner:
         runner.run(main())

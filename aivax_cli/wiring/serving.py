@@ -40,11 +40,16 @@ Stamps = tuple[tuple[str, int, int], ...]
 
 @asynccontextmanager
 async def open_backend(
-    workspace: Workspace, environ: Mapping[str, str] = os.environ, *, allow_direct: bool = False
+    workspace: Workspace,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    allow_direct: bool = False,
+    watched: bool = True,
 ) -> AsyncIterator[WorkspaceBackend]:
     """The workspace's gateways, open for any number of requests at once.
 
-    `allow_direct`: `@provider/name` is a model, too. Raises DefinitionError when `aivax.yaml` is wrong.
+    `allow_direct`: `@provider/name` is a model, too. `watched`: changed files are read. Raises
+    DefinitionError when `aivax.yaml` is wrong.
     """
     from aivax_cli.model.aiohttp_transport import aiohttp_sender
 
@@ -53,11 +58,12 @@ async def open_backend(
         open_books(workspace, found) as (opened, books),
     ):
         backend = WorkspaceBackend(workspace, opened, books, allow_direct=allow_direct)
-        watching = asyncio.create_task(backend.watch())
+        watching = asyncio.create_task(backend.watch()) if watched else None
         try:
             yield backend
         finally:
-            watching.cancel()
+            if watching is not None:
+                watching.cancel()
 
 
 @dataclass(frozen=True, slots=True)

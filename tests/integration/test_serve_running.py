@@ -76,6 +76,16 @@ def test_a_changed_gateway_is_served_at_once_and_a_broken_one_stays_as_it_was(tm
             until(lambda: server.post(ASKED).status_code == 404)
 
 
+def test_changed_files_are_left_unread_when_nobody_wants_them(tmp_path):
+    with Upstream(says("Hello.")) as upstream:
+        gateway(tmp_path, upstream, more="instructions: First.\n")
+        with served(tmp_path, "--no-reload", "--workers", "2") as server:
+            gateway(tmp_path, upstream, more="instructions: Second.\n")
+            time.sleep(1)
+            assert server.post(ASKED).status_code == 200
+        assert upstream.bodies[-1]["messages"][0]["content"] == "First."
+
+
 def test_broken_settings_leave_everything_as_it_was(tmp_path):
     with Upstream(says("Hello.")) as upstream:
         gateway(tmp_path, upstream)
