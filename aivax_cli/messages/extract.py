@@ -20,33 +20,10 @@ from aivax_cli.messages.sources import Module, Place, Sources, called_name, last
 from aivax_cli.messages.values import Reader
 
 _TOLD = frozenset(
-    {
-        *(
-            "problem",
-            "reason",
-            "fallback",
-            "detail",
-            "fix",
-            "stopped",
-            "incomplete",
-            "change",
-            "why",
-            "verb",
-            "gerund",
-            "about",
-        ),
-        *(
-            "note",
-            "warning",
-            "message",
-            "hint",
-            "notice",
-            "damaged",
-            "unusable",
-            "mend",
-            "custom_error_message",
-        ),
-    }
+    (
+        "problem reason fallback detail fix stopped incomplete change why verb gerund about note warning"
+        " message hint notice damaged unusable mend custom_error_message"
+    ).split()
 )
 """Parameters and fields whose text ends up in front of a person, whatever is called with them."""
 _DOORS = frozenset(

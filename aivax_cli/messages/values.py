@@ -53,10 +53,10 @@ class Reader:
         if node is None:
             return ()
         found = tuple(dict.fromkeys(self._read(node, scope)))
-        if len(found) <= _MOST:
-            return found
-        self._keep(found)
-        return _UNKNOWN
+        if len(found) > _MOST:
+            self._keep(found)
+            return _UNKNOWN
+        return found
 
     def elements(self, node: ast.expr, scope: Scope) -> Texts:
         """The templates of what a list, a generator or a function that yields can hold."""
@@ -302,8 +302,6 @@ class Reader:
         there = Scope(module, (function,), {}, inner.path)
         values = [each.value for each in own_nodes(function) if isinstance(each, ast.Return) and each.value]
         return [text for value in values for text in self.texts(value, there)]
-
-    # Several
 
     def _chosen(self, node: ast.expr, scope: Scope) -> Texts:
         """What `table[key]` can be, where the table is a literal."""
