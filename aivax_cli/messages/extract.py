@@ -20,27 +20,17 @@ from aivax_cli.messages.sources import Module, Place, Sources, called_name, last
 from aivax_cli.messages.values import Reader
 
 _TOLD = frozenset(
-    (
-        "problem reason fallback detail fix stopped incomplete change why verb gerund about note warning"
-        " message hint notice damaged unusable mend custom_error_message"
-    ).split()
+    {
+        *("problem", "reason", "fallback", "detail", "fix", "stopped", "incomplete", "change", "why"),
+        *("verb", "gerund", "about", "note", "warning", "message", "hint", "notice"),
+        *("damaged", "unusable", "mend", "custom_error_message"),
+    }
 )
 """Parameters and fields whose text ends up in front of a person, whatever is called with them."""
 _DOORS = frozenset(
     {
         *("note", "warn", "say", "wait_for", "translate", "on_problem", "_on_problem", "on_note", "tell"),
-        *(
-            "problem",
-            "_fault",
-            "fail",
-            "said",
-            "_said",
-            "print_exception",
-            "words",
-            "confirm",
-            "prompt",
-            "Spoken",
-        ),
+        *("problem", "_fault", "fail", "said", "_said", "words", "confirm", "prompt", "Spoken"),
     }
 )
 """Functions and methods whose first argument is read by a person."""
