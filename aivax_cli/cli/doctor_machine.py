@@ -163,10 +163,10 @@ def disk_check(patient: Patient) -> Iterator[Finding]:
     """Room for downloads and for the index."""
     import shutil
 
-    places = {"the downloads": patient.cache_dir}
-    if patient.workspace is not None:
-        places["the workspace"] = patient.workspace.root
-    for purpose, folder in places.items():
+    root = patient.workspace.root if patient.workspace is not None else None
+    for purpose, folder in (("the downloads", patient.cache_dir), ("the workspace", root)):
+        if folder is None:
+            continue
         free = shutil.disk_usage(_existing(folder)).free
         told = f"{size(free)} free for {purpose}, in {folder}"
         is_cache = folder == patient.cache_dir
