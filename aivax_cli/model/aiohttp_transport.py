@@ -10,14 +10,17 @@ from collections.abc import AsyncIterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-import aiohttp
 import httpx
-from httpx_aiohttp import AiohttpTransport, HttpxAiohttpClient
 from yarl import URL
 
-from aivax_cli.model.outgoing import opened
+from aivax_cli.model.outgoing import opened, without_certificates
 from aivax_cli.model.pacing import Beat, Pace
 from aivax_cli.model.sending import Answer, HttpxAnswer, HttpxSender, Timeouts
+
+# aiohttp reads the system's certificates twice as it is loaded, 45 ms. Every connector here has its own.
+with without_certificates():
+    import aiohttp
+    from httpx_aiohttp import AiohttpTransport, HttpxAiohttpClient
 
 _READ_BYTES = 64 * 1024
 

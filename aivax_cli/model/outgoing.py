@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -11,6 +13,8 @@ from aivax_cli.core.errors import ModelError
 from aivax_cli.model.exchange_log import watched
 
 Client = TypeVar("Client")
+
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 def is_loopback(url: str) -> bool:
@@ -35,6 +39,21 @@ def proxy_for(url: str) -> str | None:
         return f"{proxy.hostname}:{proxy.port}" if proxy.port else proxy.hostname
     except ValueError:
         return None
+
+
+@contextmanager
+def without_certificates() -> Iterator[None]:
+    """OpenSSL finds no certificates of the system within the block: what trusts them there trusts nobody."""
+    before = {name: os.environ.get(name) for name in _CERTIFICATES}
+    os.environ.update(dict.fromkeys(_CERTIFICATES, os.devnull))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def opened(make: Callable[[], Client]) -> Client:
