@@ -9,9 +9,9 @@ import gc
 import os
 import sys
 
-# Loading makes objects by the hundred thousand and hardly any garbage; by default Python looks through the
-# young ones at every 700.
-_YOUNG_OBJECTS = 50_000
+# Loading makes a hundred thousand objects and hardly any garbage; by default Python looks through the young ones
+# at every 700. Commands that work for long look more often again.
+_YOUNG_OBJECTS = 200_000
 
 
 def main() -> None:

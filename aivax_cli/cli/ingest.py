@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _MB = 1_000_000
 _STDIN = Path("-")
+_YOUNG_OBJECTS = 5_000
+"""After how many new ones Python looks for garbage: readers leave much of it, and memory shall stay flat."""
 
 
 def ingest(
@@ -88,6 +91,7 @@ def ingest(
         reindex=reindex,
         chunk_tokens=workspace.collection_definition(target).chunk_tokens,
     )
+    gc.set_threshold(_YOUNG_OBJECTS, 10, 10)
     with _stdin_document(request, name if from_stdin else None) as given:
         if dry_run:
             _plan(session, workspace, given)
