@@ -9,7 +9,7 @@ import gc
 import os
 import sys
 
-# Loading makes a hundred thousand objects and hardly any garbage; by default Python looks through the young ones
+# Loading makes a hundred thousand objects and hardly any garbage; by default Python looks through young ones
 # at every 700. Commands that work for long look more often again.
 _YOUNG_OBJECTS = 200_000
 
