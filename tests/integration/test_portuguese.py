@@ -73,7 +73,10 @@ def test_help_comes_from_the_program_in_portuguese(workspace: Path) -> None:
             "erro: valor inválido para '--port': precisa ser um número inteiro; veja aivax",
         ),
         (["usage", "--by"], "erro: a opção '--by' exige um valor; veja aivax --help\n"),
-        (["usage", "--untl", "7d"], "erro: não existe a opção: --untl; você quis dizer --html ou --quiet ou --until?\n"),
+        (
+            ["usage", "--untl", "7d"],
+            "não existe a opção: --untl; você quis dizer --html ou --quiet ou --until?",
+        ),
         (["serv"], "erro: não existe o comando 'serv'"),
         (["usage"], "as cobranças vêm com o primeiro turno."),
     ],
