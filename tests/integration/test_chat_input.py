@@ -54,7 +54,7 @@ def root(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Path:
 def session(root: Path) -> Iterator[TerminalSession]:
     """One chat for all: each test begins a conversation of its own in it."""
     editor = f"'{sys.executable}' '{root / 'editor.py'}'"
-    with TerminalSession("chat", "talk", cwd=root, columns=120, env={"EDITOR": editor}) as session:
+    with TerminalSession("chat", "talk", cwd=root, columns=200, env={"EDITOR": editor}) as session:
         session.wait_for_prompt()
         yield session
 
