@@ -49,7 +49,7 @@ def start(tmp_path: Path, upstream: Upstream) -> Iterator[Start]:
 
     yield begin
     for session in sessions:
-        session.child.close(force=True)
+        session.end()
 
 
 def stalling(*words: str) -> Answer:

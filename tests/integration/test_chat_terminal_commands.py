@@ -96,7 +96,7 @@ def chats(root: Path) -> Iterator[list[TerminalSession]]:
     sessions: list[TerminalSession] = []
     yield sessions
     for session in sessions:
-        session.child.close(force=True)
+        session.end()
 
 
 @pytest.fixture

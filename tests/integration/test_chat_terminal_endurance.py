@@ -52,7 +52,7 @@ def start(root: Path) -> Iterator[Start]:
 
     yield begin
     for session in sessions:
-        session.child.close(force=True)
+        session.end()
 
 
 def tokens(text: str) -> list[str]:

@@ -65,7 +65,7 @@ def chats(root: Path) -> Iterator[dict[str, TerminalSession]]:
         session.wait_for_prompt()
     yield sessions
     for session in sessions.values():
-        session.child.close(force=True)
+        session.end()
 
 
 @dataclass(frozen=True)

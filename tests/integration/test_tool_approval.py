@@ -37,7 +37,7 @@ def start(tmp_path: Path, model: Upstream, endpoint: Upstream) -> Iterator[Start
 
     yield begin
     for session in sessions:
-        session.child.close(force=True)
+        session.end()
 
 
 def asked(start: Start) -> TerminalSession:

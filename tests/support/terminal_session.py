@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -69,7 +70,14 @@ class TerminalSession:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.child.close(force=True)
+        self.end()
+
+    def end(self) -> None:
+        """Kills what still runs, and waits for its end however long a busy machine takes."""
+        if not self.child.terminated:
+            os.kill(self.child.pid, signal.SIGKILL)
+            self.child.wait()
+        self.child.close()
 
     @property
     def lines(self) -> list[str]:
