@@ -15,8 +15,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import replace
 from itertools import takewhile
+
+from msgspec.structs import replace
 
 from aivax_cli.core.errors import UsageError
 from aivax_cli.core.events import Event, Finished, TurnResult

@@ -27,6 +27,8 @@ from math import log2
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from aivax_cli.core.types import RetrievalLimits
 from aivax_cli.ingest.embed import EmbeddingPass
 from aivax_cli.retrieval import ranking
@@ -197,7 +199,7 @@ def _quality(dataset: Dataset, evidence: Found, order: Order) -> Quality:
 def _sweep(dataset: Dataset, evidence: Found) -> None:
     for field, values in SWEEP.items():
         for value in values:
-            weights = replace(ranking.DEFAULT_WEIGHTS, **{field: value})
+            weights = msgspec.structs.replace(ranking.DEFAULT_WEIGHTS, **{field: value})
             quality = _quality(dataset, evidence, lambda e, w=weights: ranking.fused(e.dense, e.lexical, w))
             _print_row(_named(f"fused, {field}", value, getattr(ranking.DEFAULT_WEIGHTS, field)), quality)
     variants: list[tuple[str, Order]] = [

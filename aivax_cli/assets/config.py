@@ -9,10 +9,11 @@ import configparser
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
+
+from msgspec import Struct
 
 PYPI: Final = "https://pypi.org/simple"
 _CERTIFICATE_VARIABLES: Final = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -20,8 +21,7 @@ _CERTIFICATE_VARIABLES: Final = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDL
 _SECTIONS: Final = ("global", "install", "download")
 
 
-@dataclass(frozen=True, slots=True)
-class IndexConfig:
+class IndexConfig(Struct, frozen=True):
     """Simple-API roots in the order to ask them; they may hold credentials. `certificates` is a PEM file
     or a folder of them, None for the system's. `proxy` is None for what HTTPS_PROXY and its kin say."""
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
+
+from msgspec import Struct
 
 from aivax_cli import __version__
 from aivax_cli.assets.config import IndexConfig, index_config, masked
@@ -27,8 +28,7 @@ _CREDENTIALS_WANTED: Final = frozenset({401, 403, 407})
 _LONGEST_WAIT_S: Final = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
+class Patience(Struct, frozen=True):
     """How long to wait, in seconds, and how often to try in all."""
 
     connect_s: float = 4.0

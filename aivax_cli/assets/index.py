@@ -7,10 +7,11 @@ Speaks the simple API in JSON (https://peps.python.org/pep-0691/) and in HTML
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit, urlunsplit
+
+from msgspec import Struct
 
 from aivax_cli.assets.config import masked
 from aivax_cli.assets.fetch import Fetcher
@@ -24,8 +25,7 @@ _ACCEPT: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class IndexFile:
+class IndexFile(Struct, frozen=True):
     """A file of a project. `url` may hold credentials; `sha256` is the index's own, when it gives one."""
 
     name: str

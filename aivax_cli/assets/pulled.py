@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from aivax_cli.assets.config import masked
 from aivax_cli.assets.table import Asset, LocalFile, Url
 
 
-@dataclass(frozen=True, slots=True)
-class PulledList:
+class PulledList(Struct, frozen=True):
     """The folder of those files."""
 
     folder: Path

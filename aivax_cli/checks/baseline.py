@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from aivax_cli.checks.results import CaseResult, Change, Comparison, Status
 from aivax_cli.core.errors import UsageError
@@ -18,8 +19,7 @@ _COST_CHANGE = Decimal("0.1")
 """The share by which a cost must change to be told."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """What the baseline knows of a test: k of n passed, documents by rank, cost, milliseconds."""
 
     status: Status

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from aivax_cli.checks.results import Cell, case_key, case_name
 from aivax_cli.core.types import Conversation, Message
@@ -16,8 +17,7 @@ DEFAULT = "default"
 """The matrix value that leaves a field as the gateway has it."""
 
 
-@dataclass(frozen=True, slots=True)
-class LocatedTest:
+class LocatedTest(Struct, frozen=True):
     """A test with its place: its own line, and that of each of its assertions."""
 
     test: CheckTest
@@ -27,8 +27,7 @@ class LocatedTest:
     retrieve_line: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(Struct, frozen=True):
     """One test in one cell."""
 
     located: LocatedTest
@@ -74,8 +73,7 @@ class Case:
         return self.conversation[-1].content
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """Which cases are run: all that every part lets through."""
 
     text: str | None = None

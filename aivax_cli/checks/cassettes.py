@@ -14,11 +14,12 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from aivax_cli.core.errors import AivaxError
 from aivax_cli.gateway.secrets import redact
@@ -48,8 +49,7 @@ class RecordingError(AivaxError):
     """A recording cannot be written."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """What is asked, without saying whom: `body` is what the answer depends on."""
 
     kind: str
@@ -60,8 +60,7 @@ class Request:
         return _without(_canonical({"kind": self.kind, "body": self.body}), secrets)
 
 
-@dataclass(slots=True)
-class Cassettes:
+class Cassettes(Struct):
     """All recordings of a folder. Safe for several tests at once; a file appears whole or not at all."""
 
     folder: Path
@@ -94,8 +93,7 @@ class Cassettes:
         return len(unused)
 
 
-@dataclass(slots=True)
-class Tape:
+class Tape(Struct):
     """One repeat of one test. `problem` is the first miss, also where somebody got over it."""
 
     cassettes: Cassettes

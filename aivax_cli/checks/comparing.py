@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from math import comb, sqrt
 from statistics import mean, quantiles
+
+from msgspec import Struct
 
 from aivax_cli.checks.cases import Case
 from aivax_cli.checks.results import Answer, CaseResult, Cell, Sample, Status, sum_usd
@@ -19,8 +20,7 @@ LEAST_SAMPLES = 6
 """With fewer, even cells that differ in every sample may differ by chance: 2 / 2⁵ is above `SIGNIFICANT`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """What a cell came to. Rates are from 0 to 1; figures that nothing was measured for are None."""
 
     cell: Cell

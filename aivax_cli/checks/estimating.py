@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
+
+from msgspec import Struct, field
 
 from aivax_cli.checks.assertions import JUDGED
 from aivax_cli.checks.cases import Case
@@ -26,8 +27,7 @@ _JUDGE_FRAME = 300
 PricesOf = Callable[[ModelTarget], Prices | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(Struct, frozen=True):
     """Model calls and USD at most; `unpriced` are models whose price nobody knows."""
 
     calls: int = 0

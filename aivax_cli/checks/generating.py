@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import yaml
+from msgspec import Struct
 
 from aivax_cli.core.types import Conversation, Message
 
@@ -17,8 +17,7 @@ _LONGEST_QUESTION = 300
 _K = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(Struct, frozen=True):
     """A piece of a document that a question is to be made for."""
 
     document: str

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
+
+from msgspec import Struct
 
 from aivax_cli.checks.assertions.base import Found, excerpt
 from aivax_cli.checks.results import Answer
@@ -24,8 +25,7 @@ _GUARD = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """What came of asking the judge once."""
 
     text: str
@@ -37,8 +37,7 @@ Ask = Callable[[Conversation, int], Awaitable[Reply]]
 """Asks the judge; the number tells votes apart. Raises AivaxError."""
 
 
-@dataclass(frozen=True, slots=True)
-class Opinion:
+class Opinion(Struct, frozen=True):
     """A verdict of the judge."""
 
     met: bool

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from msgspec import Struct, field
 from pydantic import ValidationError
 
 from aivax_cli.checks.cases import LocatedTest
@@ -20,8 +20,7 @@ _MOST_FAULTS = 20
 """Of a dataset, whose rows are often all wrong in the same way."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedChecks:
+class LoadedChecks(Struct, frozen=True):
     """A sound file of checks with all its tests."""
 
     file: Path

@@ -9,9 +9,10 @@ import base64
 import hashlib
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
+
+from msgspec import to_builtins
 
 from aivax_cli.checks.cassettes import Request, Tape
 from aivax_cli.core.errors import ModelError
@@ -124,7 +125,7 @@ class RecordedTools:
             return tuple(ToolSpec(**spec) for spec in self._tape.read(request)["specs"])
         keep = self._tape.recorder(request)
         specs = await self._tools.specs()
-        keep({"specs": [asdict(spec) for spec in specs]})
+        keep({"specs": to_builtins(specs)})
         return specs
 
     def warnings(self) -> tuple[str, ...]:
@@ -165,14 +166,14 @@ def chat_request(call: ModelCall) -> Request:
     """What the answer of a call depends on: the model and everything that is sent, no address and no key."""
     messages = []
     for message in call.messages:
-        fields = asdict(message)
+        fields = to_builtins(message)
         fields["images"] = [_named(image.url) for image in message.images]
         messages.append({name: value for name, value in fields.items() if value not in ((), None, [])})
     body = {
         "model": call.target.name,
         "messages": messages,
         "parameters": dict(call.parameters),
-        "tools": [asdict(tool) for tool in call.tools],
+        "tools": to_builtins(call.tools),
     }
     if call.answer_format is not None:
         body["answer_format"] = {"schema": call.answer_format.schema, "strict": call.answer_format.strict}
@@ -222,10 +223,7 @@ def _items(response: Mapping[str, Any]) -> Iterator[ModelItem]:
 
 
 def _end(item: ModelEnd) -> dict[str, Any]:
-    fields = asdict(item)
-    for charge in fields["billed"]:
-        price = charge["unit_price_usd"]
-        charge["unit_price_usd"] = None if price is None else str(price)
+    fields: dict[str, Any] = to_builtins(item)
     return fields
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
+
+from msgspec import Struct
 
 from aivax_cli.core.types import Charge, Conversation, JsonValue, Level, Passage, ToolRun
 
@@ -20,8 +21,7 @@ class Status(StrEnum):
     SKIP = "skip"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What assertions look at: one turn, or a search alone.
 
     `usd` is None while any part is unpriced. `replayed` says that time and cost are those of a recording.
@@ -44,8 +44,7 @@ class Answer:
     replayed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """What one assertion found. `holds` of None: it could not be decided, and `reason` says why.
 
     `expected` and `actual` are for people, `reason` the first difference in a line. `line` is that of the
@@ -61,8 +60,7 @@ class Finding:
     weight: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Struct, frozen=True):
     """One run of a test."""
 
     status: Status
@@ -96,8 +94,7 @@ def case_key(file: Path, name: str) -> str:
     return f"{file.stem}/{name}"
 
 
-@dataclass(frozen=True, slots=True)
-class CaseResult:
+class CaseResult(Struct, frozen=True):
     """All repeats of a test in one cell."""
 
     id: str
@@ -159,16 +156,14 @@ def sum_usd(amounts: Iterable[Decimal | None]) -> Decimal | None:
     return total
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """Of the whole run: whether its gate holds, and a line for each reason why it does not."""
 
     passed: bool
     reasons: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """A run of checks."""
 
     results: tuple[CaseResult, ...]
@@ -186,8 +181,7 @@ class Run:
         return sum_usd(result.usd for result in self.results)
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """What is different from the baseline in one test; `name` is its key."""
 
     name: str
@@ -195,8 +189,7 @@ class Change:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Struct, frozen=True):
     """A run beside its baseline; tests are named by their keys."""
 
     new_failures: Sequence[str] = ()

@@ -6,8 +6,10 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
 from typing import Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from aivax_cli.checks.asserting import found_by_judge, found_by_rule
 from aivax_cli.checks.assertions.base import Ground
@@ -46,8 +48,7 @@ class Subject(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Bench:
+class Bench(Struct, frozen=True):
     """What cases run on.
 
     `subject` opens a gateway for one sample: the case and the number of the repeat. `judge` asks on behalf of

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final
 from urllib.parse import urlsplit
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from aivax_cli.core.errors import UsageError
 from aivax_cli.core.types import Attached, Conversation, Image, Message
@@ -22,8 +24,7 @@ STDIN: Final = "-"
 _HEAD: Final = 4_096
 
 
-@dataclass(frozen=True, slots=True)
-class Attachment:
+class Attachment(Struct, frozen=True):
     """One file: an image, or a document's text. `notes` say what of it is not sent, or not to be trusted."""
 
     name: str

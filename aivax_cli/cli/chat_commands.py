@@ -9,8 +9,9 @@ import difflib
 import re
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from aivax_cli.cli import chat_files as files
 from aivax_cli.cli import chat_history as history
@@ -34,8 +35,7 @@ _NARROW = 64
 _COMMAND = re.compile(r"/([a-z]+!?)(?:\s+(.*))?", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(Struct, frozen=True):
     """`run(chat, argument)`; `usage` and `help` are what /help says."""
 
     usage: str

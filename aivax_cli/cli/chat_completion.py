@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Final, Literal, Union, get_args, get_origin
+
+from msgspec import Struct
 
 from aivax_cli.cli.chat_paths import escaped, last_word
 from aivax_cli.cli.chat_quoting import LAST_ANSWER
@@ -24,8 +25,7 @@ _MOST_FILES: Final = 2_000
 _MODEL_FIELDS: Final = ("model", "router", "low", "medium", "high")
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(Struct, frozen=True):
     """Text that takes the place of what is typed from `start` on; `shown` stands for it in the menu."""
 
     text: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from aivax_cli.cli.chat_next import AskAgain, Next, last_turn, short
 from aivax_cli.cli.chat_paths import path_named

@@ -7,9 +7,10 @@ import signal
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from aivax_cli.core.errors import UsageError
 
@@ -38,8 +39,7 @@ _STYLES = {
 _COLOURS = {"cyan": "ansicyan", "yellow": "ansiyellow", "bright_black": "ansibrightblack"}
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """What a prompt asks the chat for, each time anew.
 
     `offers` completes the text before the cursor, `line` is what stands below the prompt in so many columns,

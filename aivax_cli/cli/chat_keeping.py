@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from aivax_cli.cli.attachments import Attachment
 from aivax_cli.cli.chat_state import INTERRUPTED, ChatTurn
@@ -259,8 +261,7 @@ def taken_up(turn: KeptTurn) -> ChatTurn:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Earlier:
+class Earlier(Struct, frozen=True):
     """A conversation that was begun in an earlier session, and its turns."""
 
     kept: Kept

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from aivax_cli.core.errors import UsageError
 
@@ -14,13 +15,11 @@ if TYPE_CHECKING:
 _NO_TURN = "nothing has been asked yet"
 
 
-@dataclass(frozen=True, slots=True)
-class Leave:
+class Leave(Struct, frozen=True):
     """The chat ends."""
 
 
-@dataclass(frozen=True, slots=True)
-class AskAgain:
+class AskAgain(Struct, frozen=True):
     """The question is asked anew: as it is, or to go on with an answer that broke off after `said`.
 
     `node` is where the question stands in the tree of what is kept.
@@ -31,8 +30,7 @@ class AskAgain:
     said: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(Struct, frozen=True):
     """The next prompt begins with this text, once the person has been at it in their editor."""
 
     text: str

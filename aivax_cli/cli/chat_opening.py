@@ -6,10 +6,11 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
+
+from msgspec import Struct
 
 from aivax_cli.core.errors import UsageError
 from aivax_cli.gateway.places import find_root, gateway_files, state_dir
@@ -41,8 +42,7 @@ _SWITCH_S = 0.0005
 _LEAVE_WITHIN_S = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(Struct, frozen=True):
     """What a chat is opened with. `before` is the conversation that goes on."""
 
     workspace: Workspace
@@ -50,8 +50,7 @@ class Loaded:
     before: Earlier | None
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """What the command line asks for."""
 
     session: Session

@@ -6,10 +6,11 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
+
+from msgspec import Struct
 
 _WINDOWS: Final = sys.platform == "win32"
 _BARE: Final = r"[^ \t\n]+" if _WINDOWS else r"(?:\\.|[^ \t\n\\])+"
@@ -31,8 +32,7 @@ _MOST_CHARACTERS: Final = 10_000
 """A longer message is something that was copied: the paths in it are not meant to be sent as images."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(Struct, frozen=True):
     """What stands between two places of a text, and the path that it names."""
 
     start: int

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from aivax_cli.cli.chat_state import Chat
@@ -13,8 +14,7 @@ if TYPE_CHECKING:
 _BETWEEN: Final = " · "
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """What there is to show. `strategy` is None without knowledge; `attached` counts files."""
 
     gateway: str

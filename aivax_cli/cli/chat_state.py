@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from aivax_cli.cli.attachments import Attachment, with_files
 from aivax_cli.core.types import Attached, Charge, Conversation, Message, Passage
@@ -25,8 +27,7 @@ GO_ON = "(Your answer to this broke off. Go on with the very next word of it, an
 """Stands below the question when a model is asked to go on: so a search is still about the question."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChatTurn:
+class ChatTurn(Struct, frozen=True):
     """A question and what came of it.
 
     `result` is None for a turn that did not come to its end; `stopped` then says why: `interrupted`, or
@@ -71,8 +72,7 @@ class ChatTurn:
         return with_files(Message("user", self.question), self.attachments)
 
 
-@dataclass(slots=True)
-class Chat:
+class Chat(Struct):
     """A chat under way."""
 
     screen: Screen

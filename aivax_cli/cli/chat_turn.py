@@ -6,8 +6,9 @@ import asyncio
 import signal
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
+
+from msgspec.structs import replace
 
 from aivax_cli.cli.chat_state import INTERRUPTED, ChatTurn
 from aivax_cli.cli.interrupts import Interrupts

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from aivax_cli.core.errors import AivaxError, UsageError
 
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from aivax_cli.cli.command import Session
 
 
-@dataclass(frozen=True, slots=True)
-class Reports:
+class Reports(Struct, frozen=True):
     """Where a run is written for other programs; paths are absolute."""
 
     junit: Path | None

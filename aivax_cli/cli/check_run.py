@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from aivax_cli.core.errors import UsageError
 
@@ -21,8 +23,7 @@ if TYPE_CHECKING:
     from aivax_cli.gateway.workspace import Workspace
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What the command line asks for."""
 
     workspace: Workspace
@@ -34,8 +35,7 @@ class Asked:
     """Whether these are all cases of the workspace."""
 
 
-@dataclass(frozen=True, slots=True)
-class Modes:
+class Modes(Struct, frozen=True):
     """Which of the modes the command line names."""
 
     record: bool

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import to_builtins
 
 from aivax_cli.cli.command import Session, command, group_default
 from aivax_cli.cli.completing import collection_names
@@ -38,7 +38,7 @@ def list_collections(session: Session) -> None:
     workspace = find_workspace(session.directory)
     found = every(workspace.state_dir)
     if session.screen.json_output:
-        session.screen.data([asdict(summary) for summary in found])
+        session.screen.data(to_builtins(found))
     elif found:
         session.screen.show(_table(found))
     else:
@@ -57,7 +57,7 @@ def show(
     workspace = find_workspace(session.directory)
     summary, documents = show_collection(workspace.state_dir, name)
     if session.screen.json_output:
-        session.screen.data({**asdict(summary), "documents": [asdict(document) for document in documents]})
+        session.screen.data({**to_builtins(summary), "documents": to_builtins(documents)})
         return
     session.screen.show(_table([summary]))
     session.screen.show("")

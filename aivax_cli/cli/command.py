@@ -8,11 +8,11 @@ import io
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from msgspec import Struct
 
 from aivax_cli.core.errors import AivaxError, UsageError
 from aivax_cli.messages.language import Language
@@ -49,8 +49,7 @@ _SHARED = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(Struct, frozen=True):
     """What every command gets: where it writes and where it stands."""
 
     screen: Screen

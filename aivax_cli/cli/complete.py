@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 import sys
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import Struct
+from msgspec.structs import replace
 
 from aivax_cli.cli.answer_schema import print_value, with_schema
 from aivax_cli.cli.command import Session
@@ -166,8 +167,7 @@ def _refuse_json_only(session: Session, gateway: LoadedGateway) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Shown:
+class _Shown(Struct, frozen=True):
     """What is printed of a turn."""
 
     cost: bool

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from aivax_cli.core.types import ModelTarget
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
 Status = Literal["ok", "warning", "error"]
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One line of the diagnosis. A warning will do for now; an error keeps something from working."""
 
     status: Status
@@ -23,8 +23,7 @@ class Finding:
     fix: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Patient:
+class Patient(Struct, frozen=True):
     """What is examined. `targets` are the models that the workspace's sound gateways call, each once."""
 
     directory: Path

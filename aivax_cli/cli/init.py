@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec import Struct, field
 
 from aivax_cli.cli.command import Session
 from aivax_cli.core.errors import AivaxError, UsageError
@@ -17,8 +17,7 @@ _COLLECTION = "kb"
 _IGNORED = ".aivax/"
 
 
-@dataclass(slots=True)
-class _Made:
+class _Made(Struct):
     """What `init` did, by paths relative to the workspace; folders end in `/`."""
 
     root: Path

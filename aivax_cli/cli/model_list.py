@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
 
 from aivax_cli.core.errors import UsageError, unknown_name
 
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
 Key = Literal["present", "missing", "from a command", "not needed"]
 
 
-@dataclass(frozen=True, slots=True)
-class ProviderRow:
+class ProviderRow(Struct, frozen=True):
     """A provider and whether its key is there; `variable` is the environment variable that should hold it."""
 
     name: str
@@ -37,8 +37,7 @@ class ProviderRow:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class ModelRow:
+class ModelRow(Struct, frozen=True):
     """A model with its prices in USD per million tokens; a price of None is not known.
 
     `gateways` are those that use it; `tiered` says that long prompts cost more than this.
@@ -71,8 +70,7 @@ class ModelRow:
         return {"model": self.label, **prices, **more}
 
 
-@dataclass(frozen=True, slots=True)
-class LocalRow:
+class LocalRow(Struct, frozen=True):
     """A model for `@local/…`. `size_bytes` is None when nobody knows it before the download."""
 
     name: str
@@ -91,8 +89,7 @@ class LocalRow:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Overview:
+class Overview(Struct, frozen=True):
     """What is shown when no provider is asked for."""
 
     providers: tuple[ProviderRow, ...]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from aivax_cli.core.errors import UsageError
 
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
     from aivax_cli.usage.pool import Candidate
 
 
-@dataclass(frozen=True, slots=True)
-class PoolRow:
+class PoolRow(Struct, frozen=True):
     """A model of the pool. Prices in USD per million tokens, and of a typical rewriting; None: unpriced.
 
     `samples` is the number of times that `median_s` is made of; `benched_until` is set while it is left

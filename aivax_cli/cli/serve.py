@@ -8,11 +8,11 @@ import socket
 import sys
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import Struct
 
 from aivax_cli.cli.command import Session
 
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 _LOOK_EVERY_S = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class _How:
+class _How(Struct, frozen=True):
     """What is served, and until when; `meeting` is where workers tell each other their counters."""
 
     drain_s: int

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import Struct
 
 from aivax_cli.cli.command import Session
 from aivax_cli.cli.completing import gateway_names
@@ -97,8 +97,7 @@ def usage(
         file.close()
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(Struct, frozen=True):
     """What somebody wants to know of a ledger."""
 
     session: Session

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+from msgspec import Struct
 
 from aivax_cli.conversations.file import CONVERSATIONS_FILE, ConversationFile
 from aivax_cli.conversations.records import Kept, State, TurnRecord, read_record
@@ -17,8 +18,7 @@ MATCH_BEGIN, MATCH_END = "\x02", "\x03"
 """Around the words that were looked for, in an excerpt."""
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(Struct, frozen=True):
     """A message that holds the words: where it was said, and an excerpt."""
 
     conversation: str
@@ -29,8 +29,7 @@ class Said:
     excerpt: str
 
 
-@dataclass(frozen=True, slots=True)
-class KeptMessage:
+class KeptMessage(Struct, frozen=True):
     """A message of the tree, as it was said; `files` are names."""
 
     id: int

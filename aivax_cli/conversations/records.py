@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, Literal
+
+from msgspec import Struct
 
 from aivax_cli.core.errors import ConversationError
 from aivax_cli.core.types import Attached, Charge, Image, Passage, Source
@@ -18,16 +19,14 @@ it; the endpoint broke it off; it failed."""
 TITLE_CHARACTERS: Final = 60
 
 
-@dataclass(frozen=True, slots=True)
-class KeptFile:
+class KeptFile(Struct, frozen=True):
     """What was attached to a question, as it was sent."""
 
     name: str
     content: Image | Attached
 
 
-@dataclass(frozen=True, slots=True)
-class TurnRecord:
+class TurnRecord(Struct, frozen=True):
     """What came of a turn beside its text.
 
     `passages` have their places and scores, not their texts. `stopped` says why it ended early.
@@ -43,24 +42,21 @@ class TurnRecord:
     context_tokens: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Struct, frozen=True):
     """A turn's place in the tree: the ids of its question and of its answer."""
 
     question: int
     answer: int
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(Struct, frozen=True):
     """What stands for all turns up to and including one, in what is sent."""
 
     text: str
     charges: tuple[Charge, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class KeptTurn:
+class KeptTurn(Struct, frozen=True):
     """A question and its answer. `at` is when it was asked: UTC, ISO 8601."""
 
     node: Node
@@ -73,8 +69,7 @@ class KeptTurn:
     summary: Summary | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """A conversation. `head` is the answer in which it ends now, None while it has no turn.
 
     `charges` are those of all its turns, also of those taken back, and of its summaries.

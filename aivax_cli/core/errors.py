@@ -24,8 +24,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from aivax_cli.core.types import EmbeddingUse
@@ -53,8 +54,7 @@ class UsageError(AivaxError):
     exit_code = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True):
     """One fault in a definition file, at a place a person can jump to."""
 
     file: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from aivax_cli.core.types import (
     Charge,
@@ -18,8 +18,7 @@ from aivax_cli.core.types import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Routed:
+class Routed(Struct, frozen=True):
     """The router has judged the message; `model` answers. `problem` says why it is `medium`, if it failed."""
 
     level: Level
@@ -27,8 +26,7 @@ class Routed:
     problem: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class FellBack:
+class FellBack(Struct, frozen=True):
     """A model failed before its first word; `next_model` is tried instead, for the same `purpose`."""
 
     model: str
@@ -37,8 +35,7 @@ class FellBack:
     purpose: Purpose = Purpose.ANSWER
 
 
-@dataclass(frozen=True, slots=True)
-class ContextCut:
+class ContextCut(Struct, frozen=True):
     """Parts of the conversation stay out of a call: whole messages, and the text of older tool results.
 
     `tokens` is what is sent, `max_tokens` the limit that made it so; both approximate, None without a limit.
@@ -50,8 +47,7 @@ class ContextCut:
     max_tokens: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerRejected:
+class AnswerRejected(Struct, frozen=True):
     """An answer did not hold to the response schema. It is asked for again while `attempt` < `of`."""
 
     attempt: int
@@ -59,23 +55,20 @@ class AnswerRejected:
     problems: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Rewritten:
+class Rewritten(Struct, frozen=True):
     """The strategy has chosen what to search."""
 
     strategy: str
     search_terms: SearchTerms
 
 
-@dataclass(frozen=True, slots=True)
-class Retrieved:
+class Retrieved(Struct, frozen=True):
     """The passages found, best first; they may be none."""
 
     passages: tuple[Passage, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Retrying:
+class Retrying(Struct, frozen=True):
     """A model call failed before its first token and is tried again."""
 
     model: str
@@ -84,43 +77,37 @@ class Retrying:
     wait_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class TextDelta:
+class TextDelta(Struct, frozen=True):
     """A piece of the answer."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCalling:
+class ToolCalling(Struct, frozen=True):
     """A tool is about to run."""
 
     call: ToolCall
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCalled:
+class ToolCalled(Struct, frozen=True):
     """A tool ran, or was refused."""
 
     run: ToolRun
 
 
-@dataclass(frozen=True, slots=True)
-class Warned:
+class Warned(Struct, frozen=True):
     """Something a person should know; the turn goes on."""
 
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Charged:
+class Charged(Struct, frozen=True):
     """A call was accounted for."""
 
     charge: Charge
 
 
-@dataclass(frozen=True, slots=True)
-class TurnResult:
+class TurnResult(Struct, frozen=True):
     """The whole turn.
 
     `model` is who answered, by the name that the endpoint gives; `target` is the same as users write it.
@@ -152,8 +139,7 @@ class TurnResult:
     cut: ContextCut | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(Struct, frozen=True):
     """The last event of every turn that answered."""
 
     result: TurnResult

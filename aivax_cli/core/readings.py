@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class EmbeddingAnswer:
+class EmbeddingAnswer(Struct, frozen=True):
     """An endpoint's vectors of some texts, in their order: float32, little-endian, not normalised.
 
     `tokens` is what the endpoint says it read, None when it does not say.
@@ -16,8 +15,7 @@ class EmbeddingAnswer:
     tokens: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RerankScores:
+class RerankScores(Struct, frozen=True):
     """How well each text answers a question, in the order of the texts; higher is better, on any scale.
 
     A text that the endpoint passed over has None. `tokens` is what the endpoint says it read, None when it

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
+
+from msgspec import Struct, field
 
 JsonValue = str | int | float | bool | None | Sequence["JsonValue"] | Mapping[str, "JsonValue"]
 
 Role = Literal["system", "user", "assistant", "tool"]
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCall:
+class ToolCall(Struct, frozen=True):
     """A call that a model asked for. `arguments` is the JSON text as the model wrote it."""
 
     id: str
@@ -22,8 +22,7 @@ class ToolCall:
     arguments: str
 
 
-@dataclass(frozen=True, slots=True)
-class ToolSpec:
+class ToolSpec(Struct, frozen=True):
     """A function offered to a model. `schema` is the JSON Schema of its arguments."""
 
     name: str
@@ -31,8 +30,7 @@ class ToolSpec:
     schema: Mapping[str, JsonValue]
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(Struct, frozen=True):
     """A picture in a message: a `data:` URL with its bytes, or an address that the endpoint fetches."""
 
     url: str
@@ -51,16 +49,14 @@ TOKENS_PER_IMAGE = 1_000
 for its largest."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attached:
+class Attached(Struct, frozen=True):
     """A document that came with a message: its name and its text."""
 
     name: str
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Struct, frozen=True):
     """One chat message, in the meaning of OpenAI's chat completions.
 
     `content` is what was said; the texts of `attached` are put above it when a prompt is assembled, so that
@@ -78,16 +74,14 @@ class Message:
 Conversation = tuple[Message, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SearchTerms:
+class SearchTerms(Struct, frozen=True):
     """What a strategy wants searched. `fallback` says why the plain term was used instead, if it was."""
 
     terms: tuple[str, ...]
     fallback: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """Where a passage stands. Lines and pages count from 1, both ends included."""
 
     collection: str
@@ -109,8 +103,7 @@ class Source:
         return self.document
 
 
-@dataclass(frozen=True, slots=True)
-class Passage:
+class Passage(Struct, frozen=True):
     """A retrieved chunk. `score` is the calibrated 0-1 scale that users see; `rank` counts from 1.
 
     `tokens` is the text's length as its collection counts it, 0 where nobody has. `meta` is what an imported
@@ -124,14 +117,13 @@ class Passage:
     score: float
     rank: int
     tokens: int = 0
-    meta: Mapping[str, JsonValue] = field(default_factory=dict, hash=False)
+    meta: Mapping[str, JsonValue] = field(default_factory=dict)
     brought: bool = False
     chunk: int = 0
     position: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RetrievalLimits:
+class RetrievalLimits(Struct, frozen=True):
     """What may come back from a search. `max_tokens` bounds the sum of the passages' tokens.
 
     With `tags`, only documents that have any of them, or all of them, take part. Each hit brings along its
@@ -153,8 +145,7 @@ class RetrievalLimits:
         return self.siblings or self.neighbours > 0
 
 
-@dataclass(frozen=True, slots=True)
-class Retrieval:
+class Retrieval(Struct, frozen=True):
     """Passages best first, and what embedding the terms took: an entry for each embedder that was asked.
 
     `problems` are faults that were got over, a line each.
@@ -165,8 +156,7 @@ class Retrieval:
     problems: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class TokenUsage:
+class TokenUsage(Struct, frozen=True):
     """Disjoint token buckets of one model call: uncached input, cached input, output."""
 
     input_tokens: int
@@ -195,8 +185,7 @@ EMBED_INDEX_SKU = "rag.embedding.index"
 RERANK_SKU = f"{Purpose.RERANK}.in"
 
 
-@dataclass(frozen=True, slots=True)
-class Prices:
+class Prices(Struct, frozen=True):
     """USD per token. A cached price of None means: cached input costs what input costs."""
 
     input_usd: Decimal
@@ -207,8 +196,7 @@ class Prices:
 FREE = Prices(Decimal(0), Decimal(0), Decimal(0))
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
+class Charge(Struct, frozen=True):
     """One line of cost. `quantity` is in tokens; `unit_price_usd` of None means unpriced, never free."""
 
     sku: str
@@ -232,8 +220,7 @@ def total_usd(charges: Sequence[Charge]) -> Decimal | None:
     return total
 
 
-@dataclass(frozen=True, slots=True)
-class ModelTarget:
+class ModelTarget(Struct, frozen=True):
     """A model and how to reach it. Holds no key: only where the key is to be had.
 
     `label` is what users write and see (`@openai/gpt-5-mini`). `provider` is "" for an inline model.
@@ -250,8 +237,7 @@ class ModelTarget:
     prices: Prices | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerFormat:
+class AnswerFormat(Struct, frozen=True):
     """The JSON that an answer is to be. `schema` is that of an object.
 
     `strict` says that endpoints which can guarantee a schema may be asked to: every object in it is closed
@@ -266,8 +252,7 @@ class AnswerFormat:
     in_words_only: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ModelCall:
+class ModelCall(Struct, frozen=True):
     """One request to a model. `parameters` are wire fields (`temperature`, `stop`, …)."""
 
     purpose: Purpose
@@ -282,15 +267,13 @@ class ModelCall:
     """Seconds without a byte after which the call has failed; None for the adapter's own."""
 
 
-@dataclass(frozen=True, slots=True)
-class ModelText:
+class ModelText(Struct, frozen=True):
     """A piece of the answer's text."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class ModelRetry:
+class ModelRetry(Struct, frozen=True):
     """A failed attempt before the first token; the next follows after `wait_s` seconds."""
 
     attempt: int
@@ -298,8 +281,7 @@ class ModelRetry:
     wait_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class ModelEnd:
+class ModelEnd(Struct, frozen=True):
     """The last item of every stream that began.
 
     `usage` is None when the endpoint reported none. `billed` holds the endpoint's own
@@ -314,8 +296,7 @@ class ModelEnd:
     broken: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ModelAdapted:
+class ModelAdapted(Struct, frozen=True):
     """The endpoint does not take a parameter of the call, which went without it, or under another name.
 
     Comes before the text. `change` says it in a line.
@@ -328,8 +309,7 @@ class ModelAdapted:
 ModelItem = ModelText | ModelRetry | ModelAdapted | ModelEnd
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
+class Trial(Struct, frozen=True):
     """How a model of a pool did once. `seconds` until its whole answer, or until it had failed.
 
     `problem` says why it failed, "" when it answered. A failed model that is `benched` is left alone for a
@@ -347,8 +327,7 @@ Level = Literal["low", "medium", "high"]
 """How hard a message is, as a complexity router judges it."""
 
 
-@dataclass(frozen=True, slots=True)
-class ToolOutcome:
+class ToolOutcome(Struct, frozen=True):
     """What the model gets to see for a tool call. `failed` when the tool did not do what it was asked.
 
     `refused` when nobody let it run, which whoever was asked has been told.
@@ -359,8 +338,7 @@ class ToolOutcome:
     refused: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ToolRun:
+class ToolRun(Struct, frozen=True):
     """A tool call that a turn has carried out, or refused."""
 
     call: ToolCall
@@ -368,8 +346,7 @@ class ToolRun:
     duration_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
+class Timing(Struct, frozen=True):
     """Seconds on a monotonic clock from the start of the turn; None for what did not happen."""
 
     total_s: float
@@ -377,8 +354,7 @@ class Timing:
     answering_s: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class EmbeddingUse:
+class EmbeddingUse(Struct, frozen=True):
     """Tokens that an embedder read, and its prices; None: nobody has said what they are."""
 
     embedder: str

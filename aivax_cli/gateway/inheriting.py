@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from aivax_cli.gateway.settable import EXTRA_BODY, OWN, sections
 from aivax_cli.gateway.yamlfile import read_yaml
@@ -20,8 +22,7 @@ _SYSTEM = ("instructions", "instructions_file")
 _FIELD: FieldPath = ("extends",)
 
 
-@dataclass(frozen=True, slots=True)
-class Lineage:
+class Lineage(Struct, frozen=True):
     """A gateway with everything that it inherits.
 
     `bases` are the files it builds on, the nearest first. `troubles` are what is wrong in the text of each,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from msgspec import Struct, field
 from pydantic import ValidationError
 
 from aivax_cli.core.errors import AivaxError, Fault, UsageError, unknown_name
@@ -45,8 +45,7 @@ _UNFINISHED = frozenset({"missing", "no_level", "rerank_model"})
 D = TypeVar("D", bound=Definition)
 
 
-@dataclass(frozen=True, slots=True)
-class Reading(Generic[D]):
+class Reading(Struct, Generic[D], frozen=True):
     """What came of reading one file: `definition` is None exactly when there are faults.
 
     `tree` is there whenever the text was YAML at all, also when it was no valid definition. `written` is what
@@ -58,7 +57,7 @@ class Reading(Generic[D]):
     definition: D | None
     tree: Tree | None
     faults: tuple[Fault, ...]
-    written: Written = field(default_factory=dict, kw_only=True)
+    written: Written = field(default_factory=dict)
 
     def claim(self, field: str) -> str | None:
         """The text of a top-level field, read also from a file that has faults."""
@@ -66,8 +65,7 @@ class Reading(Generic[D]):
         return value if isinstance(value, str) else None
 
 
-@dataclass(frozen=True, slots=True)
-class GatewayReading(Reading[Gateway]):
+class GatewayReading(Reading[Gateway], frozen=True):
     """A gateway file. `instructions` is the text of the system message, whichever field it came from.
 
     `bases` are the files that it extends, the nearest first; `tree` holds what it has from them.
@@ -108,9 +106,7 @@ def read_gateway(
     found += [(_shown_file(tree, each.path, shown_as, start), each) for each in problems]
     faults = _ordered(found, shown_as)
     sound = None if faults or is_base_only(file) else definition
-    return GatewayReading(
-        file, shown_as, sound, tree, faults, text, text_file, lineage.bases, start, written=written
-    )
+    return GatewayReading(file, shown_as, sound, tree, faults, written, text, text_file, lineage.bases, start)
 
 
 def _beyond_the_fields(

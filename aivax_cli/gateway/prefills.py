@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from aivax_cli.core.errors import UsageError
 from aivax_cli.core.types import JsonValue, ModelTarget
 
 
-@dataclass(frozen=True, slots=True)
-class Prefilling:
+class Prefilling(Struct, frozen=True):
     """How an endpoint takes a last message of the assistant.
 
     `message` are further fields of that message. `base_url` is another root of the API that has to be asked.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
 from decimal import Decimal
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from aivax_cli.core.errors import UsageError, unknown_name
 from aivax_cli.core.types import ModelTarget, Prices
@@ -16,8 +18,7 @@ from aivax_cli.gateway.settings import ProviderSettings
 LOCAL = "local"
 
 
-@dataclass(frozen=True, slots=True)
-class Provider:
+class Provider(Struct, frozen=True):
     """An OpenAI-compatible service. Holds no key: only where the key is to be had.
 
     `base_url` is the part before `/chat/completions`; "" for the embedded engine, which chooses its port
@@ -29,7 +30,7 @@ class Provider:
     api_key_env: str | None = None
     api_key_command: tuple[str, ...] | None = None
     free: bool = False
-    prices: Mapping[str, Prices] = field(default_factory=dict, hash=False)
+    prices: Mapping[str, Prices] = field(default_factory=dict)
     """What its models cost, by name, where `aivax.yaml` says so."""
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct
 
 from aivax_cli.core.errors import UsageError
 from aivax_cli.core.types import JsonValue
@@ -37,8 +38,7 @@ def names_file(value: str) -> bool:
     return value.strip().lower().endswith(FILE_ENDINGS) and "\n" not in value.strip()
 
 
-@dataclass(frozen=True, slots=True)
-class SchemaFault:
+class SchemaFault(Struct, frozen=True):
     """What is wrong with a schema, at the way to it from the schema's root."""
 
     path: FieldPath

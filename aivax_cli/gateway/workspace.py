@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from aivax_cli.core.errors import DefinitionError, Fault, UsageError, unknown_name
 from aivax_cli.gateway.basics import Definition
@@ -41,8 +43,7 @@ from aivax_cli.gateway.yamltree import FieldPath
 _MAKE_ONE = "`aivax gateways new NAME` makes one"
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedGateway:
+class LoadedGateway(Struct, frozen=True):
     """A sound gateway. `instructions` is the system message, `instructions_file` the file it came from.
 
     `bases` are the files it extends, the nearest first, and `inherited` the place in them of each field that
@@ -114,8 +115,7 @@ def find_workspace(start: Path) -> Workspace:
     return Workspace(find_root(start), start.resolve())
 
 
-@dataclass(frozen=True, slots=True)
-class Workspace:
+class Workspace(Struct, frozen=True):
     """A workspace on disk. Paths in messages are relative to `start`, by default the root itself."""
 
     root: Path

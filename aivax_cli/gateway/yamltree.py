@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
+from msgspec import Struct, field
 
 from aivax_cli.gateway.yamlsyntax import worded
 
@@ -30,8 +30,7 @@ FieldPath = tuple[str | int, ...]
 Value = str | int | float | bool | None | list["Value"] | dict[str, "Value"]
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
+class Trouble(Struct, frozen=True):
     """Something wrong at a line. `alone` says that nothing else need be said about the same field."""
 
     line: int
@@ -40,8 +39,7 @@ class Trouble:
     alone: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where a value stands. `written` is a plain scalar as it was typed, None when quoted or no scalar.
 
     `file` is another file than the one that was read, from which the value was inherited.
@@ -53,8 +51,7 @@ class Place:
     file: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Tree:
+class Tree(Struct, frozen=True):
     """A document: its value, the place of every value in it, and what was wrong on the way."""
 
     value: Value
@@ -131,8 +128,7 @@ def read_tree(text: str) -> Tree:
     return _Reader().read(root)
 
 
-@dataclass(slots=True)
-class _Node:
+class _Node(Struct):
     """A node of the document. `size` counts it and all below it with aliases expanded."""
 
     line: int
@@ -204,8 +200,7 @@ def _aliased(anchors: dict[str, _Node], name: str, line: int) -> _Node:
     return anchors[name]
 
 
-@dataclass(slots=True)
-class _Reader:
+class _Reader(Struct):
     """Turns the node graph into values, expanding aliases and merge keys."""
 
     places: dict[FieldPath, Place] = field(default_factory=dict)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from aivax_cli.ingest.documents import Chunk, Document
 from aivax_cli.ingest.structure import Heading, blocks, markdown_headings, rst_headings
@@ -35,8 +36,7 @@ def cutting(max_tokens: int) -> str:
     return f"{METHOD}:{max_tokens}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
+class _Piece(Struct, frozen=True):
     """A stretch of the document, [start, end), with the heading it stands under."""
 
     start: int

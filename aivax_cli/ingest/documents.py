@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Found:
+
+class Found(Struct, frozen=True):
     """A file to read. `name` is how users see it: the posix path below the base, else the absolute one.
 
     `is_import` says that it holds many documents, in JSONL.
@@ -18,16 +18,14 @@ class Found:
     is_import: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
+class Skipped(Struct, frozen=True):
     """Something that was passed over, and why, in words a person can act on."""
 
     name: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Struct, frozen=True):
     """A file as text.
 
     `text` is what is chunked: the file's own text, or Markdown converted from it.
@@ -46,8 +44,7 @@ class Document:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(Struct, frozen=True):
     """A passage of a document.
 
     `heading` is the path to it, `Title > Section > Subsection`.

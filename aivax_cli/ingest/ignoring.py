@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from msgspec import Struct
 from pathspec import GitIgnoreSpec
 
 from aivax_cli.core.errors import IngestError
@@ -38,8 +38,7 @@ class Patterns:
         return self._spec is not None and self._spec.match_file(relative)
 
 
-@dataclass(frozen=True, slots=True)
-class IgnoreRules:
+class IgnoreRules(Struct, frozen=True):
     """The ignore files that hold for a folder, outermost first: each with the folder that it stands in."""
 
     layers: tuple[tuple[Path, GitIgnoreSpec], ...] = ()

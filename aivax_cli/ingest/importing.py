@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct, field
 
 from aivax_cli.ingest.documents import Chunk, Document, Found
 from aivax_cli.ingest.jsonl import BadLine, Line, read_lines
@@ -30,8 +31,7 @@ BAD_LINES_TOLD: Final = 20
 """Lines of one file that are reported one by one; the others are counted."""
 
 
-@dataclass(slots=True)
-class Import:
+class Import(Struct):
     """One JSONL file that is brought into a collection. `tell` is told how far it is."""
 
     shelf: Shelf

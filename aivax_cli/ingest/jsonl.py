@@ -12,10 +12,11 @@ from __future__ import annotations
 import codecs
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final, NoReturn
+
+from msgspec import Struct
 
 from aivax_cli.retrieval.exporting import (
     DOCID_CHARS,
@@ -34,8 +35,7 @@ MAX_LINE_BYTES: Final = 10_000_000
 _FIELDS: Final = frozenset({"docid", "text", "__ref", "__tags", "__meta"})
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """A document as its line says it. `number` counts from 1. `place` is None unless it was exported.
 
     `unknown` are fields that the format does not have.
@@ -57,8 +57,7 @@ class Line:
         return blake2b(content.encode(), digest_size=32).digest()
 
 
-@dataclass(frozen=True, slots=True)
-class BadLine:
+class BadLine(Struct, frozen=True):
     """A line that is no document, and why."""
 
     number: int

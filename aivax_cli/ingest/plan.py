@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct, field
 
 from aivax_cli.core.errors import IngestError
 from aivax_cli.core.types import Prices
@@ -32,8 +33,7 @@ SAMPLE_TOKENS: Final = 36
 the sample."""
 
 
-@dataclass(frozen=True, slots=True)
-class Estimator:
+class Estimator(Struct, frozen=True):
     """What an embedder would take. `tokens_a_text` are those that it adds to every text.
 
     `prices` of None are unknown. `tokens_per_s` is what it managed before, or on machines like this one; None
@@ -88,8 +88,7 @@ def measured_speed(directory: Path, fingerprint: str) -> float | None:
         catalogue.close()
 
 
-@dataclass(slots=True)
-class _Plan:
+class _Plan(Struct):
     """A plan in the making."""
 
     request: IngestRequest

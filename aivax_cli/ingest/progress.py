@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
+
+from msgspec import Struct
 
 Phase = Literal["reading", "embedding", "indexing"]
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """How far an ingest is. Only the counts of the current phase move.
 
     While `reading`: files of all files; `current` is the one at hand. While `embedding`: chunks of all that
@@ -27,16 +27,14 @@ class Progress:
     current: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(Struct, frozen=True):
     """Something about one file that a person should know: it failed, was skipped, or looks wrong."""
 
     name: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class IngestPlan:
+class IngestPlan(Struct, frozen=True):
     """What an ingest would do. `chunks` are those of added and changed documents.
 
     `chunks_to_embed` have no vector yet; embedding them reads about `embedding_tokens`, counted by the
@@ -62,8 +60,7 @@ class IngestPlan:
     seconds: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class IngestSummary:
+class IngestSummary(Struct, frozen=True):
     """What an ingest did.
 
     `chunks` are the collection's, afterwards; `chunks_embedded` those whose text had no vector yet.

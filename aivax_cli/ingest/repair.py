@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from aivax_cli.core.errors import KnowledgeError
 from aivax_cli.ingest.embed import EmbeddingPass
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
     from aivax_cli.retrieval.embedding.base import Embedder
 
 
-@dataclass(frozen=True, slots=True)
-class Repair:
+class Repair(Struct, frozen=True):
     """What was wrong, what still is, and what the repair embedded."""
 
     before: tuple[Problem, ...]

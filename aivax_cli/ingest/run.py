@@ -14,9 +14,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from aivax_cli.core.errors import IngestError
 from aivax_cli.ingest.chunking import MAX_TOKENS
@@ -43,8 +44,7 @@ LOOKED_UP = 500
 """Files whose documents are fetched from the catalogue at a time."""
 
 
-@dataclass(frozen=True, slots=True)
-class IngestRequest:
+class IngestRequest(Struct, frozen=True):
     """What to ingest, and how.
 
     `base` is the workspace: documents are named by their path below it. `include` and `exclude` are globs.
@@ -116,8 +116,7 @@ def found_items(request: IngestRequest) -> list[Found | Skipped]:
     return items
 
 
-@dataclass(slots=True)
-class _Run:
+class _Run(Struct):
     """One ingest under way, and what it has counted so far."""
 
     request: IngestRequest

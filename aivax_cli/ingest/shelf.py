@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from aivax_cli.core.errors import IngestError
 from aivax_cli.ingest import readers
@@ -32,8 +34,7 @@ ELSEWHERE = "-"
 """The source, and with it the kind, of documents that are no files of the workspace's."""
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(Struct):
     """What an ingest has counted so far."""
 
     added: int = 0
@@ -46,8 +47,7 @@ class Tally:
     findings: Findings = field(default_factory=Findings)
 
 
-@dataclass(slots=True)
-class Shelf:
+class Shelf(Struct):
     """One collection's documents, to which the files of a run are compared.
 
     `anew` takes every file for changed. `chunk_tokens` is the most tokens in a chunk.

@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from aivax_cli.core.errors import IngestError
 from aivax_cli.ingest.documents import Found, Skipped
@@ -95,8 +97,7 @@ class _Names:
         return f"{folder.as_posix().rstrip('/')}/"
 
 
-@dataclass(slots=True)
-class _Gathered:
+class _Gathered(Struct):
     """What a walk has come across: files and skipped things by name, and the real paths seen."""
 
     names: _Names

@@ -87,7 +87,7 @@ class Extraction:
         self._sources = Sources(root)
         self._reader = Reader(self._sources)
         self._errors = self._sources.family("AivaxError")
-        self._fields = self._dataclass_fields()
+        self._fields = self._struct_fields()
         self.found: dict[str, str] = {}
 
     def run(self) -> dict[str, str]:
@@ -165,7 +165,7 @@ class Extraction:
             if wordy(clause) and (" " in clause or not clause.startswith(("http://", "https://"))):
                 self.found.setdefault(clause, where)
 
-    def _dataclass_fields(self) -> dict[str, list[str]]:
+    def _struct_fields(self) -> dict[str, list[str]]:
         return {
             node.name: [
                 each.target.id
@@ -174,8 +174,7 @@ class Extraction:
             ]
             for module in self._sources.modules.values()
             for node in ast.walk(module.tree)
-            if isinstance(node, ast.ClassDef)
-            and any("dataclass" in ast.unparse(each) for each in node.decorator_list)
+            if isinstance(node, ast.ClassDef) and any(ast.unparse(each) == "Struct" for each in node.bases)
         }
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from aivax_cli.messages.sources import Function, Module, last_name
 
@@ -27,8 +28,7 @@ NAMES = frozenset(
 """What is called so is somebody's or something's name, whatever it may be: never a word of a sentence."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(Struct, frozen=True):
     """Where an expression stands: its module, the functions around it, and what their parameters are."""
 
     module: Module

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Module:
+class Module(Struct, frozen=True, eq=False):
     """One file: its top-level names, what it imports from where, every function and the calls in it."""
 
     name: str
@@ -19,14 +19,13 @@ class Module:
     constants: Mapping[str, ast.expr]
     imports: Mapping[str, tuple[str, str]]
     functions: Mapping[str, tuple[Function, ...]]
-    within: Mapping[ast.AST, tuple[Function, ...]] = field(repr=False)
+    within: Mapping[ast.AST, tuple[Function, ...]]
     """The functions around a node, the innermost first."""
-    parts: frozenset[ast.AST] = field(repr=False)
+    parts: frozenset[ast.AST]
     """Texts that are part of another, or no words at all: pieces of f-strings, docstrings, keys."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Place:
+class Place(Struct, frozen=True, eq=False):
     """A node that is called or stands somewhere, with its module."""
 
     module: Module

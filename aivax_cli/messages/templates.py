@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 HOLE = "{}"
 _PLACE = re.compile(r"\{(\d)\}")
@@ -15,8 +16,7 @@ _EDGE = 4
 _FEW_WORDS = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
+class Template(Struct, frozen=True):
     """A text in English and in another language: `fragments` stand around the values."""
 
     fragments: tuple[str, ...]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from aivax_cli.core.types import ModelAdapted, ModelCall
 from aivax_cli.model.answer_formats import simpler_way, way_of

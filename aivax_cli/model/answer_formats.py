@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final, Literal
 from urllib.parse import urlsplit
+
+from msgspec.structs import replace
 
 from aivax_cli.core.types import AnswerFormat, Conversation, JsonValue, Message, ModelCall
 

@@ -6,8 +6,10 @@ import asyncio
 import itertools
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from aivax_cli.core.errors import ModelError
 from aivax_cli.core.types import ModelCall, ModelEnd, ModelItem, ModelRetry, ModelTarget, ModelText
@@ -25,8 +27,7 @@ _DRAIN_S = 0.05
 _MOST_PLACES = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True):
     """An address and the key for it; the key is kept out of every representation."""
 
     base_url: str

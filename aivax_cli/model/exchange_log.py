@@ -13,9 +13,10 @@ import logging
 import re
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
+
+from msgspec import Struct
 
 LOGGER: Final = "aivax.http"
 
@@ -49,8 +50,7 @@ def watched(client: Client) -> Client:
     return client
 
 
-@dataclass(frozen=True, slots=True)
-class Masking:
+class Masking(Struct, frozen=True):
     """Hides what a request holds of secrets, in its own texts and in what comes back."""
 
     secrets: tuple[str, ...]

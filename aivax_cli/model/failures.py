@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from aivax_cli.core.errors import ModelError
 from aivax_cli.core.types import ModelTarget
@@ -28,8 +29,7 @@ _PROXY_FIX = "check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY, and the user name and
 _CONTEXT_FIX = "shorten the conversation, or lower knowledge.top or knowledge.max_tokens"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Who was asked, for messages. `url` has no user name, password or query."""
 
     who: str

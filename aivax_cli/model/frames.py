@@ -7,7 +7,8 @@ was parsed, byte for byte, means the same.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from aivax_cli.model.wire import decode, value_at
 
@@ -15,8 +16,7 @@ _CONTENT = '"content":'
 _PROBE = '"\\u0000probe"'
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(Struct, frozen=True):
     """What stands before and after the JSON of the text in the chunks of a stream."""
 
     before: str

@@ -8,10 +8,11 @@ import secrets
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from msgspec import Struct
 
 from aivax_cli.core.errors import ModelError
 from aivax_cli.model.client import Endpoint
@@ -23,11 +24,14 @@ CONTEXT_TOKENS = 8192
 _LOAD_TIMEOUT_S = 300.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Running:
+class _Running(Struct, frozen=True):
     process: EngineProcess
     base_url: str
-    key: str = field(repr=False)
+    key: str
+
+    def __repr__(self) -> str:
+        """Without the key."""
+        return f"_Running({self.base_url!r})"
 
 
 class LocalEngine:

@@ -9,8 +9,9 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from aivax_cli.core.errors import ModelError
 from aivax_cli.core.types import ModelTarget
@@ -25,8 +26,7 @@ MAX_BYTES = 64 * 1024 * 1024
 """The most that an answer may have: 256 vectors of 8,192 components take about 40 MB as text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
+class Patience(Struct, frozen=True):
     """Seconds to wait for a connection and for the next byte, and how often to try again."""
 
     connect_s: float = 10.0
@@ -34,8 +34,7 @@ class Patience:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 
 
-@dataclass(frozen=True, slots=True)
-class Post:
+class Post(Struct, frozen=True):
     """A request. `path` is below the target's `base_url`; `wanted` names the answer for messages."""
 
     target: ModelTarget

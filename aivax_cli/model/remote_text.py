@@ -14,11 +14,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from email.message import Message
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from aivax_cli.core.errors import ModelError, RemoteTextError
 from aivax_cli.gateway.fields import on_this_machine
@@ -45,8 +47,7 @@ _TEXT_TYPES = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteSource:
+class RemoteSource(Struct, frozen=True):
     """A text elsewhere. `shown` names it in messages and holds no secret.
 
     A copy is used for `cache_s` seconds without asking; a fetch may take `timeout_s` seconds in all.
@@ -58,8 +59,7 @@ class RemoteSource:
     timeout_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteRead:
+class RemoteRead(Struct, frozen=True):
     """The texts of some sources in their order, and what a person should know of how they were had."""
 
     texts: tuple[str, ...] = ()
@@ -145,11 +145,10 @@ class RemoteTexts:
         return max((copy for copy in (kept, held) if copy), key=lambda copy: copy.checked, default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Copy:
+class _Copy(Struct, frozen=True):
     """A text as it was last confirmed, at `checked` seconds of the epoch."""
 
-    text: str = field(repr=False)
+    text: str
     etag: str | None = None
     last_modified: str | None = None
     checked: float = 0.0

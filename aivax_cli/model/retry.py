@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from aivax_cli.core.errors import ModelError
 
@@ -31,8 +33,7 @@ class TransientModelError(ModelError):
         self.retry_after_s = retry_after_s
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
+class RetryPolicy(Struct, frozen=True):
     """How often and how patiently a call is tried again before its first token.
 
     The wait before attempt n + 1 is `wait_initial_s` · 2^(n-1), at most `wait_max_s`, plus up to

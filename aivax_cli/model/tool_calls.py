@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from aivax_cli.core.types import ToolCall
 
 
-@dataclass(slots=True)
-class _Part:
+class _Part(Struct):
     id: str = ""
     name: str = ""
     arguments: list[str] = field(default_factory=list)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal, DecimalException
+
+from msgspec import Struct
 
 from aivax_cli.core.types import Charge, Message, ModelCall, ModelEnd, TokenUsage, ToolSpec
 from aivax_cli.gateway.prefills import sent_prefill
@@ -24,8 +25,7 @@ _FINISH_REASONS = {"max_tokens": "length", "end_turn": "stop", "tool_use": "tool
 _DECODER = json.JSONDecoder(parse_float=Decimal)
 
 
-@dataclass(frozen=True, slots=True)
-class Dialect:
+class Dialect(Struct, frozen=True):
     """What a model's endpoint was found not to understand of OpenAI's request; `without` names parameters."""
 
     stream_options: bool = True
@@ -90,8 +90,7 @@ def is_end_marker(data: str) -> bool:
     return len(data) < 16 and data.strip().lower() in _END_MARKERS
 
 
-@dataclass(frozen=True, slots=True)
-class WireError:
+class WireError(Struct, frozen=True):
     """An error object. `status` is its numeric code where that is an HTTP status."""
 
     message: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from aivax_cli.core.types import Attached, Conversation, Message, Passage
 from aivax_cli.gateway.definition import Gateway

@@ -9,8 +9,10 @@ Then go the older tool rounds of this turn; its newest round stays.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from aivax_cli.core.errors import ContextError
 from aivax_cli.core.types import TOKENS_PER_IMAGE, Conversation, Message
@@ -26,8 +28,7 @@ Count = Callable[[Sequence[Message]], int]
 """Tokens of a whole prompt's texts, with what the chat format adds to each message and to them all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Anatomy:
+class Anatomy(Struct, frozen=True):
     """Which messages of a call are what; places count from 0.
 
     The first `head` are the gateway's own. `question` is the last user message of the conversation; the
@@ -40,8 +41,7 @@ class Anatomy:
     passages: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Fitted:
+class Fitted(Struct, frozen=True):
     """What is sent. `tokens` is its length, None where nobody had to count.
 
     `messages_out` stay out whole, `results_out` are tool results without their text.

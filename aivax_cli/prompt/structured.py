@@ -7,8 +7,9 @@ import math
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, SupportsIndex
+
+from msgspec import Struct
 
 from aivax_cli.core.types import JsonValue
 from aivax_cli.prompt.schema_checks import printable, problems_of
@@ -24,15 +25,13 @@ _REPAIR_S: Final = 1.0
 _SHOWN: Final = 120
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Struct, frozen=True):
     """The value that an answer holds, sound by the schema."""
 
     value: JsonValue
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(Struct, frozen=True):
     """Why an answer is not accepted, a line each."""
 
     problems: tuple[str, ...]

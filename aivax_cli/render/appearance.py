@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 THEMES: Final[Mapping[str, Mapping[str, str]]] = {
     "terminal": {},
@@ -35,8 +36,7 @@ Design", https://jfly.uni-koeln.de/color/)."""
 DUMB_TERMINALS: Final = ("dumb", "unknown")
 
 
-@dataclass(frozen=True, slots=True)
-class Appearance:
+class Appearance(Struct, frozen=True):
     """`plain`: lines of text and nothing else, for screen readers. `colour`: True even where no terminal is,
     None where the terminal is able to show it. `problem` is what to warn of.
     """

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
+
+from msgspec import to_builtins
 
 from aivax_cli.render.money import UNPRICED, usd_short
 from aivax_cli.render.safe_text import safe_line
@@ -102,7 +103,7 @@ class IngestProgress:
 
 def summary_object(summary: IngestSummary) -> dict[str, object]:
     """The summary as JSON: counts of files and chunks, notices, seconds."""
-    return {**asdict(summary), "chunks_per_s": round(summary.chunks_per_s, 1)}
+    return {**to_builtins(summary), "chunks_per_s": round(summary.chunks_per_s, 1)}
 
 
 def summary_view(summary: IngestSummary) -> Group:
@@ -130,7 +131,7 @@ def pass_line(summary: IngestSummary) -> str:
 
 def plan_object(plan: IngestPlan) -> dict[str, object]:
     """The plan as JSON; `usd` and `seconds` are null when they are not known."""
-    return {"dry_run": True, **asdict(plan)}
+    return {"dry_run": True, **to_builtins(plan)}
 
 
 def plan_view(plan: IngestPlan) -> Group:

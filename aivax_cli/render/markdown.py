@@ -10,10 +10,10 @@ Nothing that the source says is hidden: raw HTML is shown as it is, a link shows
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from markdown_it import MarkdownIt
+from msgspec import Struct
 from rich.style import Style
 
 from aivax_cli.render.code import Highlighter
@@ -35,8 +35,7 @@ _LEAST_COLUMN = 7
 _RULE_WIDTH = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(Struct, frozen=True):
     """A top-level block: its tokens and the source lines [first, end) that made it, counted from 0."""
 
     tokens: tuple[Token, ...]

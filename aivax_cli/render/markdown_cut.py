@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from aivax_cli.render.rows import Row, row_text
 
@@ -33,8 +35,7 @@ _CLOSING = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Opening:
+class Opening(Struct, frozen=True):
     """How the first block of a source begins on the screen.
 
     `joined`: it goes on from rows that are printed, without a blank row. `number`: its ordered list goes on
@@ -52,8 +53,7 @@ Render = Callable[[str, Opening], list[Row]]
 """Renders a source that is one block, without a blank row before it and without its hidden rows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
+class Cut(Struct, frozen=True):
     """Rows to print for good, and the source that is left with how it begins."""
 
     rows: list[Row]

@@ -15,9 +15,9 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
 from rich.style import Style
 
 from aivax_cli.render.markdown import Block, MarkdownParser, MarkdownRenderer

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from aivax_cli.render.answer_json import charge_object, source_object, turn_object
 
@@ -13,8 +14,7 @@ if TYPE_CHECKING:
     from aivax_cli.core.types import Charge, Passage
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(Struct, frozen=True):
     """A question, its answer as far as it came, and why it ended early, if it did."""
 
     question: str

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from html import escape
 from typing import Final
+
+from msgspec import Struct
 
 from aivax_cli.render.usage_bars import amount_text, places
 
@@ -16,8 +17,7 @@ _MOST_LABELS = 8
 _STEPS: Final = (Decimal(1), Decimal(2), Decimal("2.5"), Decimal(5), Decimal(10))
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
+class Series(Struct, frozen=True):
     """A name and a value for each bar."""
 
     name: str

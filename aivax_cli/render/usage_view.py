@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
 from rich.cells import cell_len
 
 from aivax_cli.render.money import UNPRICED, usd_short
@@ -49,8 +49,7 @@ _LONGEST_LINE = 60
 _BAR_STYLE = "cyan"
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
+class _Column(Struct, frozen=True):
     heading: str
     cells: Sequence[str]
     footer: str = ""

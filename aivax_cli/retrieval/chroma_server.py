@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct
 
 from aivax_cli.retrieval.chroma import COSINE, ChromaFailedError, ChromaVectors
 
@@ -35,8 +36,7 @@ class UnsoundError(ChromaFailedError):
     """The server does not hold what it should."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServerAddress:
+class ServerAddress(Struct, frozen=True):
     """Where a workspace's vectors are indexed, from `store:` in `aivax.yaml`.
 
     `problem` says why it cannot be asked at all, such as a key that is not set. `search_wait_s` and
@@ -46,11 +46,15 @@ class ServerAddress:
     url: str
     tenant: str = "default_tenant"
     database: str = "default_database"
-    token: str | None = field(default=None, repr=False)
+    token: str | None = None
     token_source: str | None = None
     problem: str | None = None
     search_wait_s: float = 10.0
     write_wait_s: float = 60.0
+
+    def __repr__(self) -> str:
+        """Without the token."""
+        return f"ServerAddress({self.url!r}, {self.tenant!r}, {self.database!r})"
 
 
 class ChromaServer:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final, Self, TypeGuard
+
+from msgspec import Struct
 
 from aivax_cli.core.types import JsonValue
 from aivax_cli.retrieval.management import existing
@@ -30,8 +31,7 @@ IMPORTED_KIND: Final = "document"
 """The kind of documents that came from JSONL."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where an exported chunk stood."""
 
     document: str
@@ -65,8 +65,7 @@ class Place:
         return cls(document, number, heading, first, last, page if _is_count(page) else None)
 
 
-@dataclass(frozen=True, slots=True)
-class CollectionFacts:
+class CollectionFacts(Struct, frozen=True):
     """What scores depend on beside the documents: the background, measured at so many chunks."""
 
     fingerprint: str

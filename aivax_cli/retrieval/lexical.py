@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from math import log, sqrt
 from threading import Lock
+
+from msgspec import Struct
 
 TABLE = "fts5(tokens, content='')"
 """What the virtual table is made with."""
@@ -37,8 +38,7 @@ POSTINGS_PASSAGES = 100_000
 bound grows with the square root: halfway between a search's time and what it finds."""
 
 
-@dataclass(frozen=True, slots=True)
-class LexicalQuery:
+class LexicalQuery(Struct, frozen=True):
     """A question as FTS5 takes it. `reach` is U, the highest BM25 that any passage could have for it."""
 
     match: str

@@ -18,12 +18,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryFile
 from threading import Thread
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, to_builtins
 
 from aivax_cli.core.errors import AivaxError
 from aivax_cli.retrieval.catalogue import Catalogue
@@ -58,8 +59,7 @@ ARENAS = {"MALLOC_ARENA_MAX": "2"}
 """glibc gives each thread its own pool of memory, in which Chroma's threads left 50 MB and more unused."""
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Struct, frozen=True):
     """What to write: the vectors of `collection` with ids above `after`, up to `up_to`, at most `room` of
     them (None: all). `folder` is empty, or a copy of `base`, whose vectors count as well."""
 
@@ -71,8 +71,7 @@ class Job:
     room: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Built:
+class Built(Struct, frozen=True):
     """The highest id in a part, and how many vectors it has."""
 
     last: int
@@ -94,7 +93,7 @@ def build(catalogue: Catalogue, job: Job, on_written: Callable[[int], None]) -> 
 
 def build_apart(catalogue: Catalogue, job: Job, on_written: Callable[[int], None]) -> Built:
     """As `build`, in a process of its own."""
-    values = asdict(job) | {"directory": str(catalogue.path.parent.absolute())}
+    values = to_builtins(job, enc_hook=str) | {"directory": str(catalogue.path.parent.absolute())}
     values["folder"] = str(job.folder.absolute())
     with TemporaryFile("w+", encoding="utf-8", errors="replace") as complaints:
         process = subprocess.Popen(
@@ -235,7 +234,7 @@ def main() -> None:
         catalogue = Catalogue.open(directory)
         if catalogue is None:
             raise ChromaFailedError(f"{directory}: nothing is stored there")
-        answer = asdict(build(catalogue, job, _tell))
+        answer = to_builtins(build(catalogue, job, _tell))
     except (ChromaFailedError, AivaxError, OSError) as error:
         answer = {"error": " ".join(str(error).split())}
     sys.stdout.write(json.dumps(answer) + "\n")

@@ -9,7 +9,8 @@ bounded by the size of a part, and a search asks every part.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 PART = 34_000
 """Vectors in a part, as long as that makes at most `SHARE` parts: 70 MB of memory while it is written.
@@ -38,8 +39,7 @@ REBUILD = 0.5
 """When this part of a folder's vectors is dead, it is built from nothing: no copy, no dead nodes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """A Chroma folder with `vectors` vectors: those with ids above `after`, up to `last`, when it was made.
 
     `files` are the sizes of its index files.
@@ -52,8 +52,7 @@ class Part:
     files: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """A part as it is found: how many of its vectors the catalogue still has, and whether its files are."""
 
     part: Part
@@ -66,8 +65,7 @@ class Standing:
         return self.part.vectors - self.living
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """A stretch of ids above `after`, up to `last`; None: all that come.
 
     `base` is the folder to begin with, which stays as it is when `stays`; without one it is built from

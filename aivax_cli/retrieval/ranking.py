@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
+
+from msgspec import Struct
 
 POOL = 100
 """Hits of each side that take part. More changes nothing at the top and costs time."""
@@ -43,8 +44,7 @@ RRF_K = 60
 Key = TypeVar("Key")
 
 
-@dataclass(frozen=True, slots=True)
-class Weights:
+class Weights(Struct, frozen=True):
     """The constants of `fused`, together, so that a benchmark can sweep them."""
 
     words: float = WORDS_WEIGHT

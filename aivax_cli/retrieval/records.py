@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 State = Literal["lexical", "ready"]
 """`lexical`: found by its words, its vectors are still to come. `ready`: found by both."""
 
 
-@dataclass(frozen=True, slots=True)
-class EmbedderTag:
+class EmbedderTag(Struct, frozen=True):
     """Which embedder made a collection's vectors; collections are bound to the fingerprint."""
 
     name: str
@@ -18,8 +18,7 @@ class EmbedderTag:
     dimension: int
 
 
-@dataclass(frozen=True, slots=True)
-class Collection:
+class Collection(Struct, frozen=True):
     """A collection's row.
 
     `background` is the cosine of unrelated texts, None until it was measured, at `background_chunks` chunks;
@@ -45,8 +44,7 @@ class Collection:
     background_generation: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class FileStamp:
+class FileStamp(Struct, frozen=True):
     """What the file system says about a file: cheap to ask, and changes when the content does."""
 
     size: int
@@ -54,8 +52,7 @@ class FileStamp:
     ctime_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class Labels:
+class Labels(Struct, frozen=True):
     """What comes with an imported document and is not embedded.
 
     Documents of one `ref` are parts of one source. `meta` is a JSON object, written compactly, that is given
@@ -67,16 +64,14 @@ class Labels:
     meta: str = "{}"
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """Which part of which document an imported line is, when it came from an exported collection."""
 
     document: str
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class StoredDocument:
+class StoredDocument(Struct, frozen=True):
     """A document's row. `checked_ns` is the time at which its content was last hashed.
 
     `cutting` names the settings that its chunks were cut by. `source` is the JSONL file that it came from,
@@ -96,8 +91,7 @@ class StoredDocument:
     labels: Labels = Labels()
 
 
-@dataclass(frozen=True, slots=True)
-class NewDocument:
+class NewDocument(Struct, frozen=True):
     """A document to store; see `StoredDocument`.
 
     `body` is the whole text of an imported document whose chunks do not give it back as it was.
@@ -116,8 +110,7 @@ class NewDocument:
     body: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StoredImport:
+class StoredImport(Struct, frozen=True):
     """A JSONL file that was read to its end, all of its lines right."""
 
     content_hash: bytes
@@ -126,16 +119,14 @@ class StoredImport:
     cutting: str
 
 
-@dataclass(frozen=True, slots=True)
-class TagFilter:
+class TagFilter(Struct, frozen=True):
     """Which documents take part in a search: those with any of the tags, or with all of them."""
 
     tags: tuple[str, ...]
     match: Literal["any", "all"] = "any"
 
 
-@dataclass(frozen=True, slots=True)
-class NewChunk:
+class NewChunk(Struct, frozen=True):
     """A chunk to store. Lines and pages count from 1; `tokens` counts `text` alone."""
 
     text: str
@@ -146,8 +137,7 @@ class NewChunk:
     tokens: int
 
 
-@dataclass(frozen=True, slots=True)
-class StoredChunk:
+class StoredChunk(Struct, frozen=True):
     """A chunk with its place. `vector_id` is None while its document is `lexical`.
 
     `document` is what users are shown; `row_name` names the document's row, which differs for a part of an
@@ -173,8 +163,7 @@ class StoredChunk:
     collection_id: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ExportRow:
+class ExportRow(Struct, frozen=True):
     """A chunk of a file, or the whole of an imported document, with what an export says of it."""
 
     document: str
@@ -192,8 +181,7 @@ class ExportRow:
     part: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class PendingChunk:
+class PendingChunk(Struct, frozen=True):
     """A chunk that waits for its vector. `hash` names the text that is embedded."""
 
     id: int
@@ -202,8 +190,7 @@ class PendingChunk:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class DocumentSummary:
+class DocumentSummary(Struct, frozen=True):
     """A document as a person wants to see it."""
 
     name: str
@@ -214,8 +201,7 @@ class DocumentSummary:
     state: State
 
 
-@dataclass(frozen=True, slots=True)
-class CollectionSummary:
+class CollectionSummary(Struct, frozen=True):
     """A collection as a person wants to see it. `pending_documents` still wait for vectors."""
 
     name: str

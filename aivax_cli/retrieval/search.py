@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from aivax_cli.core.errors import AivaxError, KnowledgeError, NotFoundError, unknown_name
 from aivax_cli.core.types import EmbeddingUse, Passage, Retrieval, RetrievalLimits
@@ -37,8 +38,7 @@ TELLING_REACH = 2.2
 one of three passages holds. Below it every word of the question stands in about half of the passages."""
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(Struct, frozen=True):
     """What both sides say of the passages, for one search term. See `ranking` for the scales.
 
     `found` is, for each collection in which the term's words set passages apart, the part of U that the words
@@ -58,8 +58,7 @@ class Evidence:
         return ranking.score(similarity, self.lexical.get(hit, 0.0), found, expected)
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """One search term in one collection: its vector, and the cosine of what has nothing to do with it."""
 
     vector: Vectors

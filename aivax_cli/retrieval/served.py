@@ -22,9 +22,10 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+
+from msgspec import Struct
 
 from aivax_cli.retrieval.catalogue import Catalogue
 from aivax_cli.retrieval.chroma import ChromaFailedError
@@ -60,8 +61,7 @@ OTHER_STATE = "it belongs to a newer catalogue than this one, or to another"
 _HELD = re.compile(r"([A-Za-z0-9._-]+)@([0-9a-f]+)(?:>([0-9a-f]+))?")
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Struct, frozen=True):
     """What the catalogue knows of a collection on a server; see above."""
 
     name: str
@@ -271,8 +271,7 @@ def spread_rows(reader: Reader, collection: Collection, count: int) -> dict[int,
     return {number: blob for number, blob in rows.items() if len(blob) == size}
 
 
-@dataclass(frozen=True, slots=True)
-class _Lag:
+class _Lag(Struct, frozen=True):
     """How far a server is behind: vectors that it lacks, and dead ones that it still holds."""
 
     vectors: int

@@ -19,8 +19,9 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
 from pathlib import Path
+
+from msgspec import to_builtins
 
 from aivax_cli.retrieval import part_building
 from aivax_cli.retrieval.catalogue import Catalogue
@@ -160,7 +161,7 @@ class _Making:
 
     def _publish(self, folder: Path) -> None:
         """Names all parts in a folder that nobody uses yet, and lets the catalogue point at it."""
-        manifest = json.dumps({"parts": [asdict(part) for part in self._parts]})
+        manifest = json.dumps({"parts": to_builtins(self._parts)})
         (folder / MANIFEST).write_text(manifest, encoding="utf-8")
         _flush(folder)
         last = max((part.last for part in self._parts), default=0)

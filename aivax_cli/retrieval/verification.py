@@ -13,11 +13,12 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import islice
 from math import isfinite
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct
 
 from aivax_cli.core.errors import KnowledgeError
 from aivax_cli.retrieval import lexical
@@ -44,8 +45,7 @@ FAULTS_SHOWN = 3
 """Lines of SQLite's own report that are repeated."""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """Something that is not as it should be. `waiting` is unfinished or outdated rather than damaged."""
 
     part: Part
@@ -54,8 +54,7 @@ class Problem:
     waiting: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(Struct, frozen=True):
     """What was looked at, for each part, and what was wrong with it."""
 
     seen: Mapping[Part, str]

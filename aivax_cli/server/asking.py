@@ -9,8 +9,9 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from aivax_cli.core.events import Event, Finished, TurnResult
 from aivax_cli.server.backend import Answers, Turns, backend_of
@@ -27,8 +28,7 @@ CLIENT_GONE = 499
 """The status under which nginx, and the metrics here, count a client that went before its answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asking:
+class Asking(Struct, frozen=True):
     """A gateway that is asked, opened for this request. Raises in `begin` what `Backend.open` raises."""
 
     request: Request

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
 
 from aivax_cli.core.events import Event
 from aivax_cli.core.types import Charge, Conversation
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
     from aivax_cli.usage.answers import Claim
 
 
-@dataclass(frozen=True, slots=True)
-class GatewayInfo:
+class GatewayInfo(Struct, frozen=True):
     """A gateway as `/v1/models` lists it. `created` is in seconds since 1970, from its id."""
 
     name: str

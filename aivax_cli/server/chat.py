@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from aivax_cli.core.events import FellBack, Finished, Routed, TextDelta, TurnResult
 from aivax_cli.core.types import Purpose

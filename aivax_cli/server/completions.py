@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from aivax_cli.core.events import TurnResult
 from aivax_cli.core.types import Charge, Passage, Purpose, TokenUsage, ToolCall
@@ -55,8 +56,7 @@ def completion(result: TurnResult, request_id: str, created: int) -> dict[str, A
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Chunks:
+class Chunks(Struct, frozen=True):
     """The chunks of one stream. `hosted` is the dialect of the hosted service, whose last chunk has the
     usage and which ends with `[END]`."""
 

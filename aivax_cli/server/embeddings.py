@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from aivax_cli.server.faults import RequestError
 
@@ -16,8 +17,7 @@ MOST_CHARACTERS: Final = 1_000_000
 """The most characters that those texts hold together."""
 
 
-@dataclass(frozen=True, slots=True)
-class EmbeddingRequest:
+class EmbeddingRequest(Struct, frozen=True):
     """Vectors that are asked for. `query` says that the texts are questions; the others are passages."""
 
     model: str
@@ -27,8 +27,7 @@ class EmbeddingRequest:
     dimensions: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class EmbeddedTexts:
+class EmbeddedTexts(Struct, frozen=True):
     """Vectors of some texts, float32 little-endian, in their order. `tokens` is what the model read."""
 
     model: str

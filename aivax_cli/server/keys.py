@@ -12,11 +12,12 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct
 
 from aivax_cli.core.errors import AivaxError, UsageError, unknown_name
 from aivax_cli.storage.sqlite_file import FileKind, SqliteFile
@@ -62,8 +63,7 @@ _KEYS: Final = FileKind(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ApiKey:
+class ApiKey(Struct, frozen=True):
     """A key as it is known here, which is not enough to use it. No gateways named means all of them."""
 
     id: str

@@ -6,8 +6,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
+
+from msgspec import Struct
 
 from aivax_cli import __version__
 from aivax_cli.core.errors import AivaxError
@@ -30,8 +31,7 @@ _INVOKE, _SEARCH = "invoke_", "_search"
 _LOG = logging.getLogger("aivax.server")
 
 
-@dataclass(frozen=True, slots=True)
-class OfferedTool:
+class OfferedTool(Struct, frozen=True):
     """A tool, and the gateway or the collection behind it."""
 
     name: str

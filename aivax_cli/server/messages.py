@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from aivax_cli.core.events import TurnResult
 from aivax_cli.core.types import Charge, ToolCall
@@ -87,8 +88,7 @@ def message_error(error: Exception) -> dict[str, object]:
     return {"type": "error", "error": {"type": kind, "message": told["error"]["message"]}}
 
 
-@dataclass(slots=True)
-class MessageWriter:
+class MessageWriter(Struct):
     """A turn as the events of one streamed message."""
 
     message_id: str

@@ -5,8 +5,9 @@ from __future__ import annotations
 import bisect
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
+
+from msgspec import Struct, field
 
 from aivax_cli.core.types import Charge
 
@@ -25,8 +26,7 @@ Samples = Mapping[str, Sequence[str]]
 """The lines of each family of one process, by the family's name."""
 
 
-@dataclass(slots=True)
-class Metrics:
+class Metrics(Struct):
     """Counters of one process. `gateway` is the name of one that is there, "" for a request that found none:
     what clients make up makes no series. `worker` is a label of every sample where there are several."""
 

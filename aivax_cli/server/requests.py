@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from aivax_cli.core.types import Conversation, Message
 from aivax_cli.model.message_reading import MessageFaultError, read_message
@@ -25,8 +26,7 @@ _MOST_METADATA, _LONGEST_METADATA_KEY, _LONGEST_METADATA = 16, 64, 512
 """OpenAI's own limits."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
+class ChatRequest(Struct, frozen=True):
     """A chat completion that is asked for. `body` is all of it, for the fields that change a gateway."""
 
     model: str

@@ -6,8 +6,9 @@ Nothing is stored: a request brings its whole conversation, and `previous_respon
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from aivax_cli.core.events import TurnResult
 from aivax_cli.core.types import Charge, ToolCall
@@ -85,8 +86,7 @@ def usage(charges: Sequence[Charge]) -> dict[str, object]:
     }
 
 
-@dataclass(slots=True)
-class ResponseWriter:
+class ResponseWriter(Struct):
     """A turn as the events of one streamed response."""
 
     response_id: str

@@ -13,7 +13,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from aivax_cli.core.errors import AivaxError, UsageError
 
@@ -23,8 +24,7 @@ _SPARE_S = 5.0
 _PAUSE_S = 0.2
 
 
-@dataclass(slots=True)
-class Workers:
+class Workers(Struct):
     """`count` processes that run `command` with the socket's and a pipe's number added, and where they meet.
 
     A worker writes a byte into the pipe when it is ready. They meet in a folder that this user alone may

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from aivax_cli.core.errors import UsageError
 from aivax_cli.core.events import Event, Warned
@@ -28,8 +29,7 @@ from aivax_cli.steps.tools import run_tools
 from aivax_cli.strategy import Strategy
 
 
-@dataclass(slots=True)
-class Thread:
+class Thread(Struct):
     """The messages of a turn's answering calls, which grow with every round, and how they are called with.
 
     `tools` are carried out here; `rounds` is how often they may still be called.

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from aivax_cli.core.errors import AivaxError, BudgetError, KeyMissingError, LedgerError, ModelError
 from aivax_cli.core.events import FellBack, Retrying
@@ -24,16 +26,14 @@ _FAIR_SHARE = 0.5
 """Part of the whole time that a model must have had for a timeout to be its own fault."""
 
 
-@dataclass(frozen=True, slots=True)
-class Errand:
+class Errand(Struct, frozen=True):
     """What is asked for, in the words of its problems: `rewrite`, `rewriting`."""
 
     verb: str
     gerund: str
 
 
-@dataclass(slots=True)
-class Inquiry:
+class Inquiry(Struct):
     """A question that never fails the turn: `answer` is None, and `problem` says why.
 
     Nobody has seen any of the answer before it is whole, so one that breaks off is no answer either and the

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from aivax_cli.core.errors import AssetError, BudgetError, KeyMissingError, ModelError, NotFoundError
 from aivax_cli.core.events import Event, FellBack, Retrying, TextDelta, Warned

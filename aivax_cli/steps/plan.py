@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from aivax_cli.core.events import Charged, ContextCut, Event, FellBack, Warned
 from aivax_cli.core.ports import ModelPool, RerankEndpoint, Retriever, TokenCounter, ToolBox
@@ -25,8 +26,7 @@ from aivax_cli.steps.reranking import RerankPlan
 from aivax_cli.usage.meter import Meter
 
 
-@dataclass(frozen=True, slots=True)
-class RoutingPlan:
+class RoutingPlan(Struct, frozen=True):
     """Who judges a message, and who answers at each level: the first, or the next when it fails."""
 
     router: ModelTarget
@@ -34,8 +34,7 @@ class RoutingPlan:
     timeout_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class TurnPlan:
+class TurnPlan(Struct, frozen=True):
     """What a gateway comes to once its names are resolved: texts read, models found."""
 
     gateway: Gateway
@@ -71,8 +70,7 @@ class TurnPlan:
         return {**given, **self.gateway.parameters.extra_body}
 
 
-@dataclass(frozen=True, slots=True)
-class Ports:
+class Ports(Struct, frozen=True):
     """The outside, as one turn sees it. The meter is the turn's own; a retriever needs knowledge."""
 
     meter: Meter
@@ -84,8 +82,7 @@ class Ports:
     clock: Callable[[], float] = time.perf_counter
 
 
-@dataclass(slots=True)
-class Progress:
+class Progress(Struct):
     """What a turn has gathered so far."""
 
     started: float

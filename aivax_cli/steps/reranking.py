@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from aivax_cli.core.errors import AivaxError, BudgetError, ModelError
 from aivax_cli.core.ports import RerankEndpoint
@@ -21,8 +23,7 @@ _PARAMETERS: dict[str, JsonValue] = {"temperature": 0, "max_completion_tokens": 
 """Room for a list of a hundred numbers."""
 
 
-@dataclass(frozen=True, slots=True)
-class RerankPlan:
+class RerankPlan(Struct, frozen=True):
     """Who rescores, how it is asked, and how long it may take. `candidates` are rescored at most."""
 
     target: ModelTarget
@@ -31,8 +32,7 @@ class RerankPlan:
     candidates: int
 
 
-@dataclass(frozen=True, slots=True)
-class Reranked:
+class Reranked(Struct, frozen=True):
     """The passages in their new order. `problem` says why it is still the old one, if it is."""
 
     passages: tuple[Passage, ...]

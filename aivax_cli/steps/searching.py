@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from aivax_cli.core.conversation import last_user_text
 from aivax_cli.core.errors import AivaxError, ModelError

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from aivax_cli.core.errors import UsageError
 from aivax_cli.core.events import Event, ToolCalled, ToolCalling

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from aivax_cli.core.types import Conversation, ToolSpec
 
 Window = int
 
 
-@dataclass(frozen=True, slots=True)
-class Strategy:
+class Strategy(Struct, frozen=True):
     """How a conversation becomes search terms.
 
     `term` is what is searched without any model; for strategies that rewrite it is what remains when

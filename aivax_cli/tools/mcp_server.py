@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from aivax_cli import __version__
 from aivax_cli.core.errors import AivaxError, ToolError, unknown_name
@@ -40,8 +41,7 @@ _REFUSED = 400
 _LONGEST_FIX = 300
 
 
-@dataclass(frozen=True, slots=True)
-class ServerTool:
+class ServerTool(Struct, frozen=True):
     """A tool as its server lists it."""
 
     name: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
+
+from msgspec import Struct
 
 from aivax_cli.core.types import ToolOutcome, ToolSpec
 from aivax_cli.gateway.sections import CalledTool
@@ -30,8 +31,7 @@ class Approval(Enum):
     """There is no person who could be asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class ApprovalRequest:
+class ApprovalRequest(Struct, frozen=True):
     """A call that waits for a person. `arguments` is JSON text as the model wrote it: not to be trusted."""
 
     tool: str
@@ -43,8 +43,7 @@ Approve = Callable[[ApprovalRequest], Awaitable[Approval]]
 """Asks a person. Cancelled when the turn is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(Struct, frozen=True):
     """A tool under the name that the model knows.
 
     `own_name` is its name at its origin: a server's label, or an endpoint's address.
@@ -54,8 +53,8 @@ class Offer:
     own_name: str
     origin: str
     settings: CalledTool
-    carry_out: CarryOut = field(repr=False)
-    check: ArgumentCheck = field(repr=False)
+    carry_out: CarryOut
+    check: ArgumentCheck
 
 
 def shortened_description(text: str) -> str:

@@ -9,9 +9,10 @@ import hashlib
 import os
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
+
+from msgspec import Struct
 
 from aivax_cli.usage.ledger_file import LedgerFile
 from aivax_cli.usage.reservations import process_lives
@@ -30,8 +31,7 @@ CREATE TABLE IF NOT EXISTS answers (
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """What came of claiming a key: it is ours (`mine`), or has an `answer`, or neither while another asks.
 
     `other_body`: the key stands for another request.

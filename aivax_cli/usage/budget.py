@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import ROUND_UP, Decimal
 from typing import Final, Literal
+
+from msgspec import Struct
 
 from aivax_cli.core.errors import BudgetError
 from aivax_cli.core.types import JsonValue, ModelCall, ModelTarget, Prices, Purpose
@@ -26,8 +27,7 @@ _OUTPUT: Final = "parameters.max_completion_tokens"
 _DIGITS: Final = 4
 
 
-@dataclass(frozen=True, slots=True)
-class WorstCase:
+class WorstCase(Struct, frozen=True):
     """The most that a call may cost.
 
     `limited` says that the call itself limits its output. `settable` says that this limit is the gateway's

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from decimal import Decimal
 from threading import Lock
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from aivax_cli.core.errors import AivaxError, BudgetError
 from aivax_cli.core.ports import PriceBook, TokenCounter
@@ -33,16 +34,14 @@ class Day(Protocol):
     def release(self, number: int) -> None: ...
 
 
-@dataclass(slots=True)
-class Spent:
+class Spent(Struct):
     """What a turn has spent so far: all of it, and the part that is not in the ledger."""
 
     usd: Decimal = Decimal(0)
     unkept_usd: Decimal = Decimal(0)
 
 
-@dataclass(slots=True)
-class BudgetGuard:
+class BudgetGuard(Struct):
     """Holds the calls of one turn to the gateway's budget. `readers` embed the gateway's search terms."""
 
     budget: Budget
@@ -167,7 +166,6 @@ class BudgetGuard:
         return WorstCase(reader.label, prices, tokens)
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
+class _Held(Struct, frozen=True):
     usd: Decimal
     number: int | None

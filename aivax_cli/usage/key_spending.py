@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
+
+from msgspec import Struct, field
 
 from aivax_cli.core.errors import BudgetError
 from aivax_cli.usage.guard import Day
@@ -23,8 +24,7 @@ def key_reservations(file: LedgerFile) -> Reservations:
     return Reservations(file, spent=_spent_with_key)
 
 
-@dataclass(slots=True)
-class KeyDay:
+class KeyDay(Struct):
     """A day of a key beside that of the gateway: a call needs room in both. Implements `Day`.
 
     `gateway_has_limit` says whether the gateway has a budget of its own for the day.

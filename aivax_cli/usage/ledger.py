@@ -6,12 +6,13 @@ Several processes may write at once, and one that is killed loses at most the tu
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self
+
+from msgspec import Struct
 
 from aivax_cli.core.types import Charge
 from aivax_cli.usage.ledger_file import LedgerFile
@@ -30,8 +31,7 @@ _METADATA: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class UsageRow:
+class UsageRow(Struct, frozen=True):
     """What one day, gateway, model or SKU took.
 
     `amount_usd` is exact and sums the priced tokens alone; `unpriced_tokens` are those whose price

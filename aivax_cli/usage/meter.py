@@ -6,8 +6,9 @@ import json
 import time
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
-from dataclasses import dataclass, field
 from decimal import Decimal
+
+from msgspec import Struct, field
 
 from aivax_cli.core.errors import AivaxError
 from aivax_cli.core.ports import ChatModel, Ledger, PriceBook, TokenCounter
@@ -31,8 +32,7 @@ from aivax_cli.usage.pricing import charges, embedding_charge, reranking_charge,
 _CHARACTERS_PER_TOKEN = 4
 
 
-@dataclass(slots=True)
-class _Progress:
+class _Progress(Struct):
     """How far a call has come: what an estimate needs if nobody hears the end of it."""
 
     text: list[str] = field(default_factory=list)

@@ -6,9 +6,10 @@ All times are Unix time, in seconds; no clock is read and no die is cast here.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
+
+from msgspec import Struct
 
 from aivax_cli.core.types import ModelTarget, Prices, Trial
 
@@ -31,16 +32,14 @@ _TYPICAL_INPUT: Final = 300
 _TYPICAL_OUTPUT: Final = 30
 
 
-@dataclass(frozen=True, slots=True)
-class KeptTrial:
+class KeptTrial(Struct, frozen=True):
     """A trial and when it ended."""
 
     at: float
     trial: Trial
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """How a model has done of late.
 
     `samples` is the number of times that `median_s` is made of: answers, and calls that took too long.
@@ -57,8 +56,7 @@ class Standing:
 UNTRIED: Final = Standing()
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(Struct, frozen=True):
     """A model of the pool with its prices in USD per token; None: nobody has said."""
 
     target: ModelTarget

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from aivax_cli.core.types import FREE, ModelTarget, Prices
 from aivax_cli.usage.pricing import per_token, split_label
@@ -28,8 +29,7 @@ TABLE_PROVIDERS: Final[Mapping[str, str]] = {
 OpenAI), so only names listed here are ever looked up by name."""
 
 
-@dataclass(frozen=True, slots=True)
-class PricedModel:
+class PricedModel(Struct, frozen=True):
     """A row of the price table, in USD per token; a price of None is one that the table lacks."""
 
     name: str

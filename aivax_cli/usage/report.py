@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from aivax_cli.core.errors import UsageError, unknown_name
 from aivax_cli.usage.periods import Period, after, begin_of, midnight, name_of
@@ -30,8 +32,7 @@ GROUPINGS: Final = (*PERIODS, *COLUMNS, "key", f"{METADATA}NAME")
 """What `aivax usage --by` takes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """What one day, gateway, model … took. `days` is its sum by day, of days with charges alone.
 
     `begin` is the first day of a period, and `partial` says that charges of that period may be missing:
@@ -46,8 +47,7 @@ class Row:
     partial: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """Periods as they came, everything else by what it cost, the dearest first."""
 
     by: str
@@ -62,8 +62,7 @@ class Report:
         return PERIODS.get(self.by)
 
 
-@dataclass(frozen=True, slots=True)
-class Overview:
+class Overview(Struct, frozen=True):
     """Everything at once: sums by day of each gateway, model and SKU, and of what else is asked for."""
 
     total: Row

@@ -11,10 +11,11 @@ import platform
 import sqlite3
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
+
+from msgspec import Struct
 
 from aivax_cli.usage.ledger_file import LedgerFile
 
@@ -33,8 +34,7 @@ CREATE TABLE IF NOT EXISTS reservations (
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Reserved:
+class Reserved(Struct, frozen=True):
     """What came of asking for room. `number` is None when there was none.
 
     `taken_usd` is what the gateway has spent today and what its calls under way may cost, without the one

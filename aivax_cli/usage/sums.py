@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Context, Decimal
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from aivax_cli.usage.periods import Period
 
@@ -27,8 +28,7 @@ _MEMORY: Final = "PRAGMA cache_size=-65536"
 """64 MB: what sorting a million charges takes where no index has them in order. SQLite's own are 2."""
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """Which charges are meant. `since` is included, `until` is not; both aware of their zone.
 
     Of several gateways, models or SKUs any may be that of a charge; `*` in them stands for any text. All of
@@ -43,8 +43,7 @@ class Selection:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Sum:
+class Sum(Struct, frozen=True):
     """Tokens and what they cost. `priced_usd` is exact and sums the priced tokens alone.
 
     `unpriced_tokens` are those whose price nobody has said, `estimated_tokens` those counted here; both are
@@ -63,8 +62,7 @@ class Sum:
         return None if self.unpriced_tokens else self.priced_usd
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """Charges of one day that agree in all that they were asked for by. `keys` in the order asked for."""
 
     day: date
@@ -72,8 +70,7 @@ class Line:
     sum: Sum
 
 
-@dataclass(frozen=True, slots=True)
-class Turns:
+class Turns(Struct, frozen=True):
     """How many turns there were: by the day of their first charge, so that days add up to `all`.
 
     `unpriced` of them have a part that nobody has priced.

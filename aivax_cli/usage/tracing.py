@@ -14,8 +14,9 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from aivax_cli.core.errors import ModelError
 from aivax_cli.core.events import Event, FellBack, Finished, Routed, ToolCalled, ToolCalling
@@ -46,8 +47,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
 
 
-@dataclass(frozen=True, slots=True)
-class Tracing:
+class Tracing(Struct, frozen=True):
     """Makes the spans of a program. `content`: what is said is recorded too. `close` sends what is left."""
 
     tracer: Tracer
@@ -59,8 +59,7 @@ class Tracing:
         return TurnTrace(self, gateway)
 
 
-@dataclass(slots=True)
-class TurnTrace:
+class TurnTrace(Struct):
     """One turn. Its parts wrap what the turn is given: each call becomes a span below the turn's."""
 
     tracing: Tracing
@@ -148,8 +147,7 @@ class TurnTrace:
         span.end()
 
 
-@dataclass(frozen=True, slots=True)
-class _TracedChat:
+class _TracedChat(Struct, frozen=True):
     """Each call is a span. Implements `core.ports.ChatModel`."""
 
     inner: ChatModel
@@ -194,8 +192,7 @@ def _note_item(span: Span, item: ModelItem, said: str | None) -> None:
             incomplete(span, item.broken)
 
 
-@dataclass(frozen=True, slots=True)
-class _TracedRetriever:
+class _TracedRetriever(Struct, frozen=True):
     """Each search is a span, and what it embeds is below it. Implements `core.ports.Retriever`."""
 
     inner: Retriever

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 if TYPE_CHECKING:
     from aivax_cli.gateway.workspace import Workspace
@@ -17,8 +19,7 @@ _POOL_WAITS_S = 0.05
 """How a rewrite model did is not worth more of anybody's time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Books:
+class Books(Struct, frozen=True):
     """What is written of turns. `keeper` does what cannot be done at once."""
 
     keeper: Bookkeeper

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from aivax_cli.core.errors import AivaxError, DefinitionError, Fault, NotFoundError, UsageError
 from aivax_cli.wiring.adapters import asset_store
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
     from aivax_cli.model.sending import Sender
     from aivax_cli.retrieval.embedding.base import Embedder
     from aivax_cli.steps.plan import Ports, TurnPlan
-    from aivax_cli.usage.meter import Meter
-    from aivax_cli.usage.tracing import TurnTrace
     from aivax_cli.wiring.gateways import OpenWorkspace
 
 _UNRELATED = 0.75
@@ -112,8 +112,7 @@ def _judge(opened: OpenWorkspace, cassettes: Cassettes, gateways: _Gateways) -> 
     return judge
 
 
-@dataclass(slots=True)
-class _Gateways:
+class _Gateways(Struct):
     """Gateways by name and settings, each read and planned once: a run may take thousands of turns."""
 
     workspace: Workspace
@@ -126,7 +125,7 @@ class _Gateways:
     def open(self, name: str, settings: tuple[str, ...], opened: OpenWorkspace) -> GatewayRuntime:
         """The gateway, ready for a turn."""
         loaded, plan = self._found(name, settings)
-        return _PlannedGateway(loaded, opened, plan)
+        return GatewayRuntime(loaded, opened, plan)
 
     def _found(self, name: str, settings: tuple[str, ...]) -> tuple[LoadedGateway, TurnPlan]:
         from aivax_cli.wiring.plans import plan_turn
@@ -137,21 +136,6 @@ class _Gateways:
                 loaded = loaded.with_settings(settings)
             self.known[name, settings] = (loaded, plan_turn(loaded, self.workspace))
         return self.known[name, settings]
-
-
-class _PlannedGateway(GatewayRuntime):
-    """A gateway whose plan is known. A search is accounted for as a turn is."""
-
-    def __init__(self, loaded: LoadedGateway, shared: OpenWorkspace, plan: TurnPlan) -> None:
-        super().__init__(loaded, shared)
-        self._known = plan
-
-    def _plan(self) -> TurnPlan:
-        return self._known
-
-    def _new_meter(self, trace: TurnTrace | None = None) -> Meter:
-        self._meter = super()._new_meter(trace)
-        return self._meter
 
 
 class _TapedGateway:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from aivax_cli.core.errors import UsageError
 from aivax_cli.wiring.adapters import asset_store, ledger, local_engine, model_pool
@@ -37,8 +39,7 @@ if TYPE_CHECKING:
     from aivax_cli.usage.tracing import Tracing, TurnTrace
 
 
-@dataclass(frozen=True, slots=True)
-class OpenWorkspace:
+class OpenWorkspace(Struct, frozen=True):
     """What the gateways of a workspace share: connections, prices, the ledger, the collections."""
 
     workspace: Workspace
@@ -68,8 +69,7 @@ class OpenWorkspace:
         return GatewayRuntime(loaded, self)
 
 
-@dataclass(slots=True)
-class GatewayRuntime:
+class GatewayRuntime(Struct):
     """An open gateway: asks it as often as wanted, with models, indexes and connections kept ready."""
 
     gateway: LoadedGateway
@@ -88,7 +88,7 @@ class GatewayRuntime:
 
     @property
     def charges(self) -> tuple[Charge, ...]:
-        """The charges of the latest turn, also of one that was interrupted or failed."""
+        """The charges of the latest turn or search, also of one that was interrupted or failed."""
         return self._meter.charges if self._meter else ()
 
     def turn(self, conversation: Conversation) -> AsyncGenerator[Event, None]:
@@ -153,7 +153,8 @@ class GatewayRuntime:
                 fix="name some under knowledge.collections",
             )
         problems: list[str] = []
-        ports = self._ports(self._new_meter())
+        self._meter = self._new_meter()
+        ports = self._ports(self._meter)
         passages = await retrieve(terms, knowledge, self._plan().reranker, ports, problems)
         return Retrieval(passages, problems=tuple(problems))
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from aivax_cli.core.errors import UsageError
 from aivax_cli.server.faults import RequestError
@@ -29,8 +31,7 @@ if TYPE_CHECKING:
     from aivax_cli.wiring.serving import ServedGateway, WorkspaceBackend
 
 
-@dataclass(frozen=True, slots=True)
-class Everything:
+class Everything(Struct, frozen=True):
     """Implements `server.knowledge.Visible`: the whole workspace. `file` is that of the ledger."""
 
     backend: WorkspaceBackend
@@ -43,8 +44,7 @@ class Everything:
         return self if key is None else Keyed(self, key)
 
 
-@dataclass(frozen=True, slots=True)
-class Keyed:
+class Keyed(Struct, frozen=True):
     """Implements `server.knowledge.Visible` for a key."""
 
     everything: Everything
@@ -72,8 +72,7 @@ class Keyed:
             raise used_up(limit, spent)
 
 
-@dataclass(frozen=True, slots=True)
-class KeyedBackend:
+class KeyedBackend(Struct, frozen=True):
     """Implements `server.backend.Backend` for one key. Gateways of others are none of its business."""
 
     backend: WorkspaceBackend

@@ -34,7 +34,7 @@ def plan_turn(gateway: LoadedGateway, workspace: Workspace) -> TurnPlan:
 def _with_prefill(plan: TurnPlan) -> TurnPlan:
     """The plan with every answering model where it continues a prefill. Raises UsageError for one that does
     nowhere."""
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from aivax_cli.gateway.prefills import refuse_prefill, where_continued
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from aivax_cli.core.errors import AivaxError, unknown_name
 from aivax_cli.core.types import EMBED_INDEX_SKU, EMBED_QUERY_SKU, RetrievalLimits
@@ -27,8 +29,7 @@ def _nothing() -> None:
     """There is no limit."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServedKnowledge:
+class ServedKnowledge(Struct, frozen=True):
     """Implements `server.knowledge.Knowledge`. Whatever is read is charged, with `metadata` noted.
 
     `only` names the collections that there are for whoever asks, None for all. `check` raises BudgetError

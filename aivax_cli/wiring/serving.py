@@ -8,8 +8,10 @@ import logging
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from aivax_cli.core.errors import AivaxError, NotFoundError, unknown_name
 from aivax_cli.gateway.workspace import LoadedGateway, Workspace
@@ -66,16 +68,14 @@ async def open_backend(
                 watching.cancel()
 
 
-@dataclass(frozen=True, slots=True)
-class _Ready:
+class _Ready(Struct, frozen=True):
     """A gateway and what it comes to."""
 
     loaded: LoadedGateway
     plan: TurnPlan
 
 
-@dataclass(frozen=True, slots=True)
-class _Generation:
+class _Generation(Struct, frozen=True):
     """The gateways as their files were at one moment. `changed` fills up as requests change them."""
 
     opened: OpenWorkspace
@@ -85,12 +85,10 @@ class _Generation:
     changed: dict[tuple[str, str], _Ready] = field(default_factory=dict)
 
 
-class _ReadOnce(Workspace):
+class _ReadOnce(Workspace, frozen=True):
     """A workspace whose settings and collections are read once."""
 
-    def __init__(self, workspace: Workspace) -> None:
-        super().__init__(workspace.root, workspace.start)
-        object.__setattr__(self, "_kept", {})
+    kept: dict[str, Any] = field(default_factory=dict)
 
     def settings(self) -> WorkspaceSettings:
         found: WorkspaceSettings = self._once("settings", lambda: Workspace.settings(self))
@@ -107,10 +105,9 @@ class _ReadOnce(Workspace):
         return found
 
     def _once(self, what: str, read: Any) -> Any:
-        kept: dict[str, Any] = self._kept  # type: ignore[attr-defined]
-        if what not in kept:
-            kept[what] = read()
-        return kept[what]
+        if what not in self.kept:
+            self.kept[what] = read()
+        return self.kept[what]
 
 
 class WorkspaceBackend:
@@ -129,7 +126,7 @@ class WorkspaceBackend:
         self.books = books
         self.answers = books.answers
         self._seen = _stamps(workspace, ())
-        _ReadOnce(workspace).providers()
+        _ReadOnce(workspace.root, workspace.start).providers()
         self._now = _read(workspace, opened, {})
         self._seen = _stamps(workspace, self._now.by_name.values())
 
@@ -233,8 +230,7 @@ class WorkspaceBackend:
         return kept or _kept(now, (reference, ""), _direct(now.opened.workspace, reference))
 
 
-@dataclass(frozen=True, slots=True)
-class ServedGateway:
+class ServedGateway(Struct, frozen=True):
     """Implements `server.backend.Turns`."""
 
     runtime: GatewayRuntime
@@ -272,7 +268,7 @@ class ServedGateway:
 
 def _read(workspace: Workspace, opened: OpenWorkspace, before: Mapping[str, _Ready]) -> _Generation:
     """A file with faults leaves its gateway as it was. Raises DefinitionError of `aivax.yaml`."""
-    fresh = _ReadOnce(workspace)
+    fresh = _ReadOnce(workspace.root, workspace.start)
     fresh.providers()
     known = {ready.loaded.file: ready for ready in before.values()}
     by_name: dict[str, _Ready] = {}

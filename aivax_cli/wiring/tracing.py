@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 if TYPE_CHECKING:
     from aivax_cli.retrieval.embedding.base import Embedded, Embedder
@@ -32,8 +34,7 @@ def traced_embedders(tracing: Tracing | None) -> Callable[[Embedder], Embedder]:
     return lambda embedder: _TracedEmbedder(embedder, tracing) if tracing else embedder
 
 
-@dataclass(frozen=True, slots=True)
-class _TracedEmbedder:
+class _TracedEmbedder(Struct, frozen=True):
     """Embedding search terms is a span. Implements `retrieval.embedding.base.Embedder`."""
 
     inner: Embedder

@@ -9,11 +9,11 @@ import subprocess
 import sys
 import time
 from contextlib import aclosing
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
+from msgspec.structs import replace
 from support.calling import ONCE, QUICK, ask, call, collect, target
 from support.upstream import (
     Upstream,

@@ -11,11 +11,13 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from string import Template
+from typing import Any
 
 import pytest
+from msgspec.structs import replace as changed
 from support.command_line import Done
 from support.embedding_server import embeddings
 from support.faults import CLOSED, FAULTS, KEY
@@ -322,9 +324,12 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def world(filled: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """A workspace of its own, in which nobody waits long before trying again."""
     monkeypatch.setenv("MATRIX_KEY", KEY)
-    quick = replace(RetryPolicy(), wait_initial_s=0.01, wait_jitter_s=0)
-    defaults = tuple(getattr(quick, field.name) for field in fields(RetryPolicy))
-    monkeypatch.setattr(RetryPolicy.__init__, "__defaults__", defaults)
+    wait_s = RetryPolicy.wait_s
+
+    def quick(policy: RetryPolicy, *args: Any, **more: Any) -> float | None:
+        return wait_s(changed(policy, wait_initial_s=0.01, wait_jitter_s=0), *args, **more)
+
+    monkeypatch.setattr(RetryPolicy, "wait_s", quick)
     shutil.copytree(filled.root, tmp_path / "w")
     with ExitStack() as stack:
         yield replace(filled, root=tmp_path / "w", stack=stack)

@@ -2,10 +2,10 @@
 
 import asyncio
 import contextlib
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from aivax_cli.core.errors import AssetError, ModelError
 from aivax_cli.core.types import (

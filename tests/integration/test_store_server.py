@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from support.chroma_process import ChromaProcess
 from support.in_process import aivax_here
 from support.knowledge import (

@@ -5,11 +5,12 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest  # noqa: TID253
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider  # noqa: TID253
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor  # noqa: TID253

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from aivax_cli.checks.results import Answer
 from aivax_cli.gateway.check_assertion import Assertion
@@ -12,8 +13,7 @@ from aivax_cli.gateway.check_assertion import Assertion
 LONGEST_SHOWN = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """Whether a rule holds, and what was expected and found, for people.
 
     `holds` of None: it cannot be decided, and `reason` says why.
@@ -25,8 +25,7 @@ class Found:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Ground:
+class Ground(Struct, frozen=True):
     """What a rule may need besides the answer."""
 
     folders: tuple[Path, ...]

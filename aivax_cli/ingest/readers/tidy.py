@@ -11,8 +11,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 _MARKUP: Final = re.compile(
     r"<(?:(?P<comment>!--)|[!?][^<>]*>|(?P<end>/?)(?P<name>[A-Za-z][A-Za-z0-9:-]*)(?P<attributes>[^<>]*)>)"
@@ -122,8 +123,7 @@ def _after(page: str, closing: re.Pattern[str], at: int) -> int:
     return len(page) if found is None else found.end()
 
 
-@dataclass(frozen=True, slots=True)
-class _Open:
+class _Open(Struct, frozen=True):
     name: str
     shown: bool
     unseen: bool

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
 
 from aivax_cli.core.types import FREE, Prices
 
@@ -13,8 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Embedded:
+class Embedded(Struct, frozen=True, eq=False):
     """Vectors of some texts, one row each in the order given, and the tokens that the model read.
 
     `vectors` is float32 of shape (texts, dimension); every row has length 1, so that a dot product

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from aivax_cli.retrieval.embedding.base import Embedded
 from aivax_cli.retrieval.embedding.graph import E5_SMALL, Network, load_network, pipeline_fingerprint
@@ -33,8 +34,7 @@ TOKENS_PER_S: Final = 4_000
 """For estimates before anything was embedded: what two cores of a common machine manage."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Model:
+class _Model(Struct, frozen=True, eq=False):
     """Everything that is loaded at the first text."""
 
     weights: E5Weights

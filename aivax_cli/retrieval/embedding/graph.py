@@ -16,12 +16,13 @@ import os
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from hashlib import sha256
 from importlib import resources
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any, Final, Literal
+
+from msgspec import Struct
 
 from aivax_cli.retrieval.embedding.weights import E5Weights, Shape
 
@@ -39,8 +40,7 @@ _ALIGNMENT: Final = 64
 _CHECKSUM_BYTES: Final = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Initialiser:
+class Initialiser(Struct, frozen=True):
     """A tensor that the graph names and the session is given. Matrices are (inputs, outputs)."""
 
     name: str
@@ -87,8 +87,7 @@ def pipeline_fingerprint(weights_sha256: str) -> str:
     return sha256(recipe.encode()).hexdigest()[:16]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Network:
+class Network(Struct, frozen=True, eq=False):
     """A loaded session. It reads its tensors in place, so they must live as long as it does."""
 
     _session: Any

@@ -6,10 +6,11 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
-from dataclasses import dataclass
 from hashlib import sha256
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from aivax_cli.core.errors import ModelError
 from aivax_cli.core.readings import EmbeddingAnswer
@@ -30,8 +31,7 @@ MAX_TOKENS: Final = 8192
 _PROBE: Final = "dimension"
 
 
-@dataclass(frozen=True, slots=True)
-class EmbeddingModel:
+class EmbeddingModel(Struct, frozen=True):
     """What decides which vector a text gets. `dimensions` is what is asked for, None: the model's own.
 
     `label` is what users see (`@openai/text-embedding-3-small`).

@@ -17,10 +17,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from aivax_cli.core.errors import AssetError
 from aivax_cli.retrieval.embedding.tokenizer import UnigramTokenizer
@@ -34,8 +35,7 @@ _BLOCK_BYTES: Final = 18
 _MAGIC: Final = b"E5S1"
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(Struct, frozen=True):
     """The model's dimensions."""
 
     hidden: int
@@ -47,15 +47,13 @@ class Shape:
     epsilon: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Tensor:
+class _Tensor(Struct, frozen=True):
     quantised: bool
     elements: int
     offset: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class E5Weights:
+class E5Weights(Struct, frozen=True, eq=False):
     """A weight file, mapped into memory: nothing is read before it is asked for."""
 
     shape: Shape

@@ -1,9 +1,9 @@
 """How an endpoint is asked for JSON, and what is tried when it refuses."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from aivax_cli.core.types import AnswerFormat, Message, ModelCall, ModelTarget, Purpose
 from aivax_cli.gateway.providers import PROVIDERS

@@ -1,8 +1,9 @@
 """The JSON of a turn."""
 
 import json
-from dataclasses import replace
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from aivax_cli.core.events import TurnResult
 from aivax_cli.core.types import Charge, Passage, Source, Timing, ToolCall, ToolOutcome, ToolRun

@@ -4,10 +4,11 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from aivax_cli.core.errors import AivaxError, BudgetError, KnowledgeError, ModelError, UsageError
 from aivax_cli.core.events import (

@@ -1,9 +1,9 @@
 """Attributes of spans by the semantic conventions, for what no integration test reaches."""
 
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from aivax_cli.core.types import (
     AnswerFormat,
