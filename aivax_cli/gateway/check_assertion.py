@@ -19,7 +19,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from aivax_cli.gateway.basics import Definition
-from aivax_cli.gateway.fields import Usd, pattern, text_or_list
+from aivax_cli.gateway.fields import Usd, no_fields, pattern, text_or_list
 
 Score = Annotated[float, Field(ge=0, le=1)]
 Text = Annotated[str, Field(min_length=1)]
@@ -91,7 +91,7 @@ class ToolExpectation(Definition):
 
     name: Text
     """Its name."""
-    arguments: dict[str, JsonValue] = Field(default_factory=dict)
+    arguments: dict[str, JsonValue] = Field(default_factory=no_fields)
     """Arguments that the call must have had, among others."""
 
 

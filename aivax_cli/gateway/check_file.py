@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from aivax_cli.gateway.basics import Definition
 from aivax_cli.gateway.check_assertion import Assertion, Score, Text
-from aivax_cli.gateway.fields import Usd, pattern
+from aivax_cli.gateway.fields import Usd, no_fields, no_items, pattern
 
 
 class Judge(Definition):
@@ -73,11 +73,11 @@ class Dataset(Definition):
 class Retrieve(Definition):
     """What a search must find. Documents are named by path; `*` and `?` stand for anything."""
 
-    must: list[Text] = Field(default_factory=list)
+    must: list[Text] = Field(default_factory=no_items)
     """Documents that must all be found."""
-    any: list[Text] = Field(default_factory=list)
+    any: list[Text] = Field(default_factory=no_items)
     """Documents of which one must be found."""
-    must_not: list[Text] = Field(default_factory=list)
+    must_not: list[Text] = Field(default_factory=no_items)
     """Documents that must not be found."""
     k: Annotated[int, Field(ge=1, le=128)] | None = None
     """Only the first k passages count; the gateway's `top` when left out."""
@@ -131,7 +131,7 @@ class CheckTest(Definition):
     """`retrieve`: no model is called, only the search is checked."""
     retrieve: Retrieve | None = None
     """What the search must find."""
-    expect: list[Assertion] = Field(default_factory=list)
+    expect: list[Assertion] = Field(default_factory=no_items)
     """What must hold of the answer."""
     threshold: Score = 1.0
     """The least weighted share of `expect` that must hold."""
@@ -141,7 +141,7 @@ class CheckTest(Definition):
     """How often it is run."""
     min_pass: Annotated[int, Field(ge=1, le=100)] | None = None
     """How many of the repeats must pass."""
-    tags: list[Text] = Field(default_factory=list)
+    tags: list[Text] = Field(default_factory=no_items)
     """Names by which `--tag` selects it."""
     skip: str | None = None
     """Why it is not run, for now."""
@@ -173,18 +173,18 @@ class CheckFile(Definition):
     """The gateway under test, by name."""
     judge: Judge | None = None
     """Who judges; needed by `grounded`, `rubric` and `factual`."""
-    run: RunSettings = Field(default_factory=RunSettings)
+    run: RunSettings = Field(default_factory=RunSettings.model_construct)
     """How often, how many at once, how long."""
-    limits: Limits = Field(default_factory=Limits)
+    limits: Limits = Field(default_factory=Limits.model_construct)
     """What an answer may take, in every test."""
-    gate: Gate = Field(default_factory=Gate)
+    gate: Gate = Field(default_factory=Gate.model_construct)
     """What the whole run must reach, for exit code 0."""
-    matrix: dict[str, Annotated[list[MatrixValue], Field(min_length=1)]] = Field(default_factory=dict)
+    matrix: dict[str, Annotated[list[MatrixValue], Field(min_length=1)]] = Field(default_factory=no_fields)
     """Fields of the gateway and their values: every test is run with every combination. `default` leaves the
     gateway's own value."""
-    datasets: list[Dataset] = Field(default_factory=list)
+    datasets: list[Dataset] = Field(default_factory=no_items)
     """Further tests, from tables."""
-    tests: list[CheckTest] = Field(default_factory=list)
+    tests: list[CheckTest] = Field(default_factory=no_items)
     """The tests."""
 
     @model_validator(mode="before")

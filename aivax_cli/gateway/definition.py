@@ -11,7 +11,7 @@ from pydantic import BaseModel, Discriminator, Field, JsonValue, Tag, field_vali
 from pydantic_core import PydanticCustomError
 
 from aivax_cli.gateway.basics import Definition, InlineModel, ModelRef, Pricing
-from aivax_cli.gateway.fields import pattern
+from aivax_cli.gateway.fields import no_items, pattern
 from aivax_cli.gateway.knowledge import Knowledge
 from aivax_cli.gateway.sections import (
     Budget,
@@ -88,42 +88,42 @@ class Gateway(Definition):
     """The system message."""
     instructions_file: str | None = None
     """A text file with the system message, relative to this file. Excludes `instructions`."""
-    remote_instructions: list[RemoteInstructions] = Field(default_factory=list)
+    remote_instructions: list[RemoteInstructions] = Field(default_factory=no_items)
     """Texts from elsewhere, added to the system message."""
-    examples: list[Example] = Field(default_factory=list)
+    examples: list[Example] = Field(default_factory=no_items)
     """Worked examples (few-shot), placed after the instructions."""
     prompt_template: str | None = None
     """A template for each user message; must hold `{prompt}`."""
     prefill: str | None = None
     """Text the answer begins with. The endpoint must be one that continues an assistant message."""
-    parameters: Parameters = Field(default_factory=Parameters)
+    parameters: Parameters = Field(default_factory=Parameters.model_construct)
     """Sampling parameters."""
     knowledge: Knowledge | None = None
     """The collections that ground the answers. Without it the model answers from itself alone."""
     routing: Routing | None = None
     """Chooses the model by how hard the message is."""
-    rewrite: Rewrite = Field(default_factory=Rewrite)
+    rewrite: Rewrite = Field(default_factory=Rewrite.model_construct)
     """Who rewrites questions into search terms, for the strategies that rewrite."""
     pricing: Pricing | None = None
     """What the model costs; of a list, the first."""
     timeout_s: Annotated[float, Field(gt=0, le=3600)] = 120.0
     """After this many seconds without a byte from the answering model a call counts as failed."""
-    context: Context = Field(default_factory=Context)
+    context: Context = Field(default_factory=Context.model_construct)
     """How long what is sent may be, and what stays out then."""
     response_schema: ResponseSchema | None = None
     """The answer is JSON that holds to this JSON Schema: inline, a file relative to this one, or a short form
     such as `name, age int`."""
     max_attempts: Annotated[int, Field(ge=1, le=10)] = 3
     """How often an answer is asked for until it holds to `response_schema`."""
-    tools: list[Tool] = Field(default_factory=list)
+    tools: list[Tool] = Field(default_factory=no_items)
     """What the model may call: MCP servers and HTTP endpoints."""
     max_tool_rounds: Annotated[int, Field(ge=1, le=64)] = 8
     """How many times in one turn the model may call tools and be answered."""
     budget: Budget | None = None
     """What may be spent. Models without a price are refused then."""
-    serve: Serving = Field(default_factory=Serving)
+    serve: Serving = Field(default_factory=Serving.model_construct)
     """How `aivax serve` answers for it."""
-    locked: list[Annotated[str, Field(min_length=1)]] = Field(default_factory=list)
+    locked: list[Annotated[str, Field(min_length=1)]] = Field(default_factory=no_items)
     """Fields that nobody may override, dotted: `model`, `parameters.temperature`, or `parameters` whole."""
 
     @field_validator("prompt_template")

@@ -10,6 +10,16 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 
 
+def no_items() -> list[Any]:
+    """An empty list, for `default_factory`: of `list` itself pydantic parses the signature at every field."""
+    return []
+
+
+def no_fields() -> dict[str, Any]:
+    """The same in place of `dict`."""
+    return {}
+
+
 def number_to_decimal(value: object) -> object:
     """YAML's numbers as the decimal that was written: 0.1 is exactly 0.1."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):

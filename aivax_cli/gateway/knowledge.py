@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from aivax_cli.core.types import RetrievalLimits
 from aivax_cli.gateway.basics import Definition, ModelRef, Pricing
-from aivax_cli.gateway.fields import Usd, pattern, text_or_mapping
+from aivax_cli.gateway.fields import Usd, no_items, pattern, text_or_mapping
 
 # The index's own rule for names: it maps what its stores do not take.
 COLLECTION_NAME = r"^[^\s/\\\x00-\x1f\x7f](?:[^/\\\x00-\x1f\x7f]{0,126}[^\s/\\\x00-\x1f\x7f])?$"
@@ -187,7 +187,7 @@ class Collection(Definition):
     """The collection's name; the file's name when left out, and equal to it when given."""
     description: str = ""
     """What the documents are about, in a line."""
-    sources: list[Annotated[str, Field(min_length=1)]] = Field(default_factory=list)
+    sources: list[Annotated[str, Field(min_length=1)]] = Field(default_factory=no_items)
     """Files and folders that `aivax ingest --collection NAME` reads when none are given, relative to the
     workspace."""
     context: str | None = None

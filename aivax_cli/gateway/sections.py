@@ -14,6 +14,8 @@ from aivax_cli.gateway.fields import (
     StopTexts,
     Usd,
     VariableName,
+    no_fields,
+    no_items,
     on_this_machine,
     pattern,
     text_or_list,
@@ -44,7 +46,7 @@ class Parameters(Definition):
     """How much a reasoning model thinks before it answers."""
     verbosity: Literal["low", "medium", "high"] | None = None
     """How much a model says, for models that can be told."""
-    extra_body: dict[str, JsonValue] = Field(default_factory=dict)
+    extra_body: dict[str, JsonValue] = Field(default_factory=no_fields)
     """Any further fields of the request body, for endpoints with extensions."""
 
 
@@ -72,7 +74,7 @@ class Routing(Definition):
 class Rewrite(Definition):
     """The small models that rewrite questions into search terms."""
 
-    models: list[ModelRef] = Field(default_factory=list)
+    models: list[ModelRef] = Field(default_factory=no_items)
     """The pool. The cheapest is used, and among equals the quickest of late. With none, the gateway's own
     model rewrites."""
     price_margin: Annotated[float, Field(ge=0, le=10)] = 0.1
@@ -167,7 +169,7 @@ class McpTools(CalledTool):
     """Its address (streamable HTTP), or the command that starts it (stdio), as a list of words."""
     only: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] | None = None
     """Names of the tools that are offered; all when left out."""
-    env: list[VariableName] = Field(default_factory=list)
+    env: list[VariableName] = Field(default_factory=no_items)
     """Environment variables that the command may see, beyond PATH, HOME and the like."""
     api_key_env: VariableName | None = None
     """Environment variable whose value is sent as a bearer token, to an address."""

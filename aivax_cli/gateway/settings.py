@@ -9,7 +9,15 @@ from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from aivax_cli.gateway.basics import Definition, Pricing
-from aivax_cli.gateway.fields import BaseUrl, CommandWords, ServerUrl, VariableName, pattern
+from aivax_cli.gateway.fields import (
+    BaseUrl,
+    CommandWords,
+    ServerUrl,
+    VariableName,
+    no_fields,
+    no_items,
+    pattern,
+)
 
 
 class ProviderSettings(Definition):
@@ -69,7 +77,7 @@ _ImageHost = Annotated[
 class ServeSettings(Definition):
     """What `aivax serve` may do beside answering."""
 
-    image_hosts: list[_ImageHost] = Field(default_factory=list)
+    image_hosts: list[_ImageHost] = Field(default_factory=no_items)
     """Hosts that images in messages are fetched from: `images.example.com`, or `*.example.com` for every host
     below it. Others are refused, and so is every address that is not on the open internet."""
 
@@ -84,12 +92,12 @@ class WorkspaceSettings(Definition):
     """What `aivax.yaml`, at the root of a workspace, may hold."""
 
     providers: dict[Annotated[str, Field(pattern=_PROVIDER_NAME["pattern"])], ProviderSettings] = Field(
-        default_factory=dict, json_schema_extra={"propertyNames": {**_PROVIDER_NAME}}
+        default_factory=no_fields, json_schema_extra={"propertyNames": {**_PROVIDER_NAME}}
     )
     """Providers by name: `@NAME/model` in a gateway then goes to `base_url`."""
-    prices: dict[str, Pricing] = Field(default_factory=dict)
+    prices: dict[str, Pricing] = Field(default_factory=no_fields)
     """What models cost, by reference: `"@provider/name"`. Wins over the built-in price table."""
     store: StoreSettings | None = None
     """Where the vectors are indexed. Without it: in `.aivax/chroma`, on this machine."""
-    serve: ServeSettings = Field(default_factory=ServeSettings)
+    serve: ServeSettings = Field(default_factory=ServeSettings.model_construct)
     """What `aivax serve` may do beside answering."""

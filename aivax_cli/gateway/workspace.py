@@ -157,7 +157,7 @@ class Workspace(Struct, frozen=True):
     def settings(self) -> WorkspaceSettings:
         """What `aivax.yaml` says; the defaults without one. Raises DefinitionError when it is wrong."""
         if not self.settings_file.exists():
-            return WorkspaceSettings()
+            return WorkspaceSettings.model_construct()
         reading = read_settings(self.settings_file, start=self.start or self.root)
         if reading.definition is None:
             raise DefinitionError(reading.faults)
