@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -19,7 +19,7 @@ from aivax_cli.model.keys import Keys
 from aivax_cli.model.outgoing import is_loopback
 from aivax_cli.model.reading import AnswerReader, Body
 from aivax_cli.model.retry import RetryPolicy
-from aivax_cli.model.sending import Answer, Sender, httpx_sender
+from aivax_cli.model.sending import Answer, Sender, faults, httpx_sender
 from aivax_cli.model.sending import Timeouts as Timeouts
 
 _MAX_ERROR_BYTES = 64 * 1024
@@ -50,8 +50,8 @@ class HttpChatModel:
 
     Implements `core.ports.ChatModel`. Models of the provider `local` are looked up in `local`, and keys
     in `keys`, by default those of `environ`, when a call needs them. Close it (`aclose` or `async with`) in
-    the loop that used it; used in another loop it opens a new pool. `sender` makes the pools, with the
-    settings of `httpx.AsyncClient`; without it they are httpx's own.
+    the loop that used it; used in another loop it opens a new pool. `sender` makes the pools, as
+    `httpx_sender` does, which is it when left out.
     """
 
     def __init__(
@@ -197,16 +197,8 @@ class HttpChatModel:
     def _made(self, *, secure: bool, loopback: bool) -> Sender:
         import ssl
 
-        import httpx
-
-        settings: dict[str, Any] = {
-            "verify": True if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-            "timeout": httpx.Timeout(self._timeouts.read_s, connect=self._timeouts.connect_s, pool=None),
-            "limits": httpx.Limits(max_connections=None, max_keepalive_connections=20),
-            "trust_env": not loopback,
-            "follow_redirects": False,
-        }
-        return self._sender(**settings)
+        context = True if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        return self._sender(verify=context, trust_env=not loopback)
 
 
 class _Exchange:
@@ -237,8 +229,6 @@ class _Exchange:
         self, sender: Sender, dialect: wire.Dialect, key: str | None
     ) -> tuple[int, Mapping[str, str], str] | None:
         """Sends the request. None when it was accepted, else status, headers and the start of the body."""
-        import httpx
-
         # Compressed streams arrive in lumps.
         headers = {
             "content-type": "application/json",
@@ -257,15 +247,13 @@ class _Exchange:
                 self._reader = AnswerReader(self._body, self._parts, self.place)
                 return None
             body = await _start_of(answer)
-        except (httpx.RequestError, httpx.InvalidURL) as error:
+        except faults() as error:
             raise self._transport_error(error) from error
         await self.aclose()
         return answer.status, answer.headers, body
 
     async def advance(self) -> None:
         """Sets the next text, or the end. Raises ModelError when the answer fails before its first text."""
-        import httpx
-
         if self._reader is None:
             return
         begun = self._parts.begun
@@ -278,7 +266,7 @@ class _Exchange:
             if not begun and not self._parts.begun:
                 raise
             self.end = self._parts.end(broken=error.message)
-        except httpx.RequestError as error:
+        except faults() as error:
             if not begun and not self._parts.begun:
                 raise self._transport_error(error) from error
             reason = failures.broken_stream(error, read_s=self._timeouts.read_s)

@@ -38,9 +38,14 @@ _STARTED: Final = "aivax.started"
 Client = TypeVar("Client")
 
 
+def is_logged() -> bool:
+    """Whether anybody wants to read exchanges."""
+    return logging.getLogger(LOGGER).isEnabledFor(logging.DEBUG)
+
+
 def watched(client: Client) -> Client:
     """The httpx client, which logs its exchanges from now on if anybody wants to read them."""
-    if not logging.getLogger(LOGGER).isEnabledFor(logging.DEBUG):
+    if not is_logged():
         return client
     ours: dict[str, Any] = {"request": _sent, "response": _answered}
     if hasattr(client, "aclose"):

@@ -6,11 +6,14 @@ import ipaddress
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from aivax_cli.core.errors import ModelError
 from aivax_cli.model.exchange_log import watched
+
+if TYPE_CHECKING:
+    import ssl
 
 Client = TypeVar("Client")
 
@@ -41,6 +44,30 @@ def proxy_for(url: str) -> str | None:
         return None
 
 
+def names_proxies() -> bool:
+    """Whether the environment sends any requests through a proxy."""
+    from urllib.request import getproxies
+
+    return not {"http", "https", "all"}.isdisjoint(getproxies())
+
+
+def trusted(verify: bool | ssl.SSLContext, *, trust_env: bool) -> ssl.SSLContext:
+    """The context for https that httpx would make: what the environment names, else certifi's certificates.
+
+    Raises OSError.
+    """
+    import ssl
+
+    if isinstance(verify, ssl.SSLContext):
+        return verify
+    file, folder = (os.environ.get(name) if trust_env else None for name in _CERTIFICATES)
+    if file or folder:
+        return ssl.create_default_context(cafile=file or None, capath=None if file else folder)
+    import certifi
+
+    return ssl.create_default_context(cafile=certifi.where())
+
+
 @contextmanager
 def without_certificates() -> Iterator[None]:
     """OpenSSL finds no certificates of the system within the block: what trusts them there trusts nobody."""
@@ -57,12 +84,11 @@ def without_certificates() -> Iterator[None]:
 
 
 def opened(make: Callable[[], Client]) -> Client:
-    """What `make`, the constructor of an httpx client, returns; with --debug its exchanges are logged.
+    """What `make`, the constructor of an httpx client or a part of it, returns; with --debug a client's
+    exchanges are logged.
 
     Raises ModelError when the proxy or the certificates that the environment names cannot be used.
     """
-    import httpx
-
     try:
         return watched(make())
     except ImportError as error:
@@ -75,8 +101,15 @@ def opened(make: Callable[[], Client]) -> Client:
             f"the certificates that the environment names cannot be read: {error.strerror or error}",
             fix="check SSL_CERT_FILE and SSL_CERT_DIR",
         ) from error
-    except (ValueError, httpx.InvalidURL) as error:
+    except _no_address() as error:
         raise ModelError(
             "the environment names a proxy that is no address",
             fix="check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY: they look like http://host:port",
         ) from error
+
+
+def _no_address() -> tuple[type[Exception], ...]:
+    """What says that a proxy is no address. httpx is loaded for that alone."""
+    import httpx
+
+    return ValueError, httpx.InvalidURL

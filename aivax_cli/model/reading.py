@@ -10,7 +10,7 @@ from aivax_cli.model import failures, wire
 from aivax_cli.model.event_stream import EventParser
 from aivax_cli.model.frames import Frame
 from aivax_cli.model.retry import TransientModelError
-from aivax_cli.model.sending import Answer
+from aivax_cli.model.sending import Answer, faults, lost
 
 MAX_EVENT_BYTES = 8 * 1024 * 1024
 """The most bytes that one event, or a whole JSON body, may have. An answer's event has some hundred."""
@@ -78,11 +78,9 @@ class AnswerReader:
 
     async def _some(self) -> str:
         """The text of the next bytes, which may be none."""
-        import httpx
-
         try:
             piece = await self._body.read()
-        except httpx.TransportError:
+        except lost():
             if not self._answer.is_whole(abrupt=True):
                 raise
             self._end()
@@ -213,15 +211,15 @@ class Body:
 
     async def drain(self, timeout_s: float) -> None:
         """Reads the few bytes after an end marker, so that the connection can be used again."""
-        import httpx
-
         if self._answer.at_end:
             return
         try:
             async with asyncio.timeout(timeout_s):
                 while await self._answer.read():
                     pass
-        except (TimeoutError, httpx.HTTPError):
+        except TimeoutError:
+            return
+        except faults():
             return
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from msgspec import Struct
 
@@ -12,6 +12,7 @@ from aivax_cli.core.types import ModelCall
 from aivax_cli.model.outgoing import opened
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncGenerator
 
     import httpx
@@ -66,11 +67,27 @@ class Sender(Protocol):
     async def aclose(self) -> None: ...
 
 
-def httpx_sender(**settings: Any) -> Sender:
-    """httpx's own pool, with the settings of `httpx.AsyncClient`. Raises what `outgoing.opened` raises."""
+def faults() -> tuple[type[Exception], ...]:
+    """What a sender and its answers raise. A run without any does not need httpx for it."""
     import httpx
 
-    return HttpxSender(opened(lambda: httpx.AsyncClient(**settings)))
+    return httpx.RequestError, httpx.InvalidURL
+
+
+def lost() -> type[Exception]:
+    """Those of them that mean a connection which broke, or never was."""
+    import httpx
+
+    return httpx.TransportError
+
+
+def httpx_sender(*, verify: bool | ssl.SSLContext = True, trust_env: bool = True) -> Sender:
+    """httpx's own pool. `verify` is a context for https, or True for the usual certificates; `trust_env`:
+    through the environment's proxies. Raises what `outgoing.opened` raises."""
+    import httpx
+
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+    return HttpxSender(opened(lambda: httpx.AsyncClient(verify=verify, trust_env=trust_env, limits=limits)))
 
 
 class HttpxSender:

@@ -36,7 +36,7 @@ _UNRELATED = 0.75
 """The cosine of unrelated sentences under multilingual-e5-small, both embedded as questions."""
 _VOTES = 10
 """The most votes of a judge: recordings of the judge are numbered by repeat and vote."""
-_MANY = 64
+_MANY = 8
 """Samples from which on aiohttp saves more time in sending than it takes to load: 2 ms each, and 90 ms."""
 
 
@@ -89,7 +89,7 @@ async def open_bench(
 
 
 def _quick_sender(**settings: Any) -> Sender:
-    from aivax_cli.model.aiohttp_transport import aiohttp_sender
+    from aivax_cli.model.aiohttp_sending import aiohttp_sender
 
     return aiohttp_sender(**settings)
 

@@ -53,7 +53,7 @@ async def open_backend(
     `allow_direct`: `@provider/name` is a model, too. `watched`: changed files are read. Raises
     DefinitionError when `aivax.yaml` is wrong.
     """
-    from aivax_cli.model.aiohttp_transport import aiohttp_sender
+    from aivax_cli.model.aiohttp_sending import aiohttp_sender
 
     async with (
         open_workspace(workspace, environ=environ, sender=aiohttp_sender) as found,

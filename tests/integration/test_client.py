@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import json
 import logging
 import socket
 import subprocess
@@ -19,6 +21,7 @@ from support.upstream import (
     Upstream,
     calls_tool,
     chunk,
+    completion,
     hang_up,
     html,
     json_answer,
@@ -455,7 +458,7 @@ def test_many_calls_at_once_share_one_model(upstream: Upstream) -> None:
 
 @pytest.fixture
 def aiohttp_ask(upstream):
-    from aivax_cli.model.aiohttp_transport import aiohttp_sender
+    from aivax_cli.model.aiohttp_sending import aiohttp_sender
 
     def ask_once(base_url: str = "", **how):
         async def run():
@@ -495,6 +498,28 @@ def test_aiohttp_says_that_a_connection_is_refused(aiohttp_ask):
         aiohttp_ask(f"http://127.0.0.1:{free_port()}/v1")
 
 
+def test_aiohttp_names_an_unknown_host(aiohttp_ask):
+    with pytest.raises(ModelError, match="host name is unknown"):
+        aiohttp_ask("http://no-such-host.invalid/v1")
+
+
+def test_aiohttp_explains_https_to_a_plain_server(upstream, aiohttp_ask):
+    with pytest.raises(ModelError, match="no TLS connection to https://127"):
+        aiohttp_ask(upstream.url.replace("http:", "https:"))
+
+
+def test_aiohttp_wants_the_certificates_that_the_environment_names(aiohttp_ask, monkeypatch, tmp_path):
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "nowhere"))
+    with pytest.raises(ModelError, match="certificates that the environment names cannot be read"):
+        aiohttp_ask("https://no-such-host.invalid/v1")
+
+
+def test_aiohttp_reads_compressed_answers(upstream, aiohttp_ask):
+    body = gzip.compress(json.dumps(completion("Paris")).encode())
+    upstream.answers(json_answer(body, headers={"content-encoding": "gzip"}))
+    assert aiohttp_ask().text == "Paris"
+
+
 def test_aiohttp_gives_up_on_a_silent_endpoint(upstream, aiohttp_ask):
     upstream.answers(silence())
     with pytest.raises(ModelError, match=r"sent nothing for 0.3 s"):
@@ -509,7 +534,7 @@ def test_aiohttp_tells_of_a_stream_that_is_cut(upstream, aiohttp_ask):
 
 
 def test_aiohttp_ends_the_request_when_its_stream_is_closed(upstream):
-    from aivax_cli.model.aiohttp_transport import aiohttp_sender
+    from aivax_cli.model.aiohttp_sending import aiohttp_sender
 
     upstream.answers(sse([chunk("Par")], end=None, ending="stall"))
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
 from support.calling import ONCE, ask
 
 from aivax_cli.core.errors import ModelError
+from aivax_cli.model.aiohttp_sending import aiohttp_sender
+from aivax_cli.model.sending import Sender, httpx_sender
 
 PROXIES = ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 REFUSES = b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
@@ -51,6 +53,7 @@ def proxy(answer: bytes | None) -> Iterator[str]:
         thread.join(5)
 
 
+@pytest.mark.parametrize("sender", [httpx_sender, aiohttp_sender])
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize(
     ("answer", "said"),
@@ -62,11 +65,12 @@ def test_a_proxy_at_fault_is_named_and_not_the_endpoint(
     answer: bytes | None,
     said: str,
     scheme: str,
+    sender: Callable[..., Sender],
 ) -> None:
     with proxy(answer) as address:
         monkeypatch.setenv("ALL_PROXY", f"http://me:hush@{address}")
         with pytest.raises(ModelError) as caught:
-            ask(f"{scheme}://models.example/v1", retry=ONCE)
+            ask(f"{scheme}://models.example/v1", retry=ONCE, sender=sender)
     told = caught.value
     pattern = rf"the proxy .*on the way to {scheme}://models\.example/v1/chat/completions {said}"
     assert caught.match(pattern)
@@ -75,11 +79,14 @@ def test_a_proxy_at_fault_is_named_and_not_the_endpoint(
     assert "hush" not in str(told)
 
 
-def test_an_address_that_needs_no_proxy_is_named_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("sender", [httpx_sender, aiohttp_sender])
+def test_an_address_that_needs_no_proxy_is_named_itself(
+    monkeypatch: pytest.MonkeyPatch, sender: Callable[..., Sender]
+) -> None:
     with proxy(None) as address:
         monkeypatch.setenv("ALL_PROXY", f"http://{address}")
         monkeypatch.setenv("NO_PROXY", "models.invalid")
         with pytest.raises(
             ModelError, match=r"cannot reach http://models\.invalid/v1/chat/completions: its host"
         ):
-            ask("http://models.invalid/v1", retry=ONCE)
+            ask("http://models.invalid/v1", retry=ONCE, sender=sender)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +20,7 @@ from aivax_cli.core.types import (
 )
 from aivax_cli.model.client import HttpChatModel, Timeouts
 from aivax_cli.model.retry import RetryPolicy
+from aivax_cli.model.sending import Sender
 
 QUICK = RetryPolicy(wait_initial_s=0.01, wait_jitter_s=0.0)
 ONCE = RetryPolicy(attempts=1)
@@ -74,12 +75,13 @@ def ask(
     environ: Mapping[str, str] | None = None,
     retry: RetryPolicy = QUICK,
     timeouts: Timeouts | None = None,
+    sender: Callable[..., Sender] | None = None,
     **target_fields: Any,
 ) -> Collected:
     """One call through a client of its own."""
 
     async def run() -> Collected:
-        async with HttpChatModel(environ or {}, retry=retry, timeouts=timeouts) as model:
+        async with HttpChatModel(environ or {}, retry=retry, timeouts=timeouts, sender=sender) as model:
             wanted = call(target(base_url, **target_fields), parameters=parameters, tools=tools)
             return await collect(model, wanted)
 
