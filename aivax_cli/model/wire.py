@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from decimal import Decimal, DecimalException
 
+import msgspec
 from msgspec import Struct
 
 from aivax_cli.core.types import Charge, Message, ModelCall, ModelEnd, TokenUsage, ToolSpec
@@ -22,7 +23,8 @@ _END_MARKERS = ("[done]", "[end]")
 _TEXTS = ("content", "completion_text", "refusal")
 _FINISH_REASONS = {"max_tokens": "length", "end_turn": "stop", "tool_use": "tool_calls"}
 # Prices must stay what the endpoint wrote: 7.5e-8 has no exact float.
-_DECODER = json.JSONDecoder(parse_float=Decimal)
+_DECODER = msgspec.json.Decoder(float_hook=Decimal)
+_PATIENT_DECODER = json.JSONDecoder(parse_float=Decimal)
 
 
 class Dialect(Struct, frozen=True):
@@ -65,14 +67,19 @@ def request_body(call: ModelCall, dialect: Dialect = OPENAI) -> dict[str, object
 
 def encode(body: Mapping[str, object]) -> bytes:
     """JSON in UTF-8. Half surrogate pairs, which no UTF-8 can hold, become `?`."""
-    return _ENCODER.encode(body).encode("utf-8", "replace")
+    try:
+        return _ENCODER.encode(body)
+    except UnicodeEncodeError:
+        return _PATIENT_ENCODER.encode(body).encode("utf-8", "replace")
 
 
 def decode(text: str) -> object:
     """Parses JSON, fractions as Decimal. Raises ValueError, also for numbers and depths beyond all reason."""
     try:
-        value, end = _DECODER.raw_decode(text) if text[:1] in "{[" else (None, 0)
-        return value if 0 < end == len(text) else _DECODER.decode(text)
+        try:
+            return _DECODER.decode(text)
+        except ValueError:  # it may still be what others write for JSON: NaN, half surrogate pairs
+            return _PATIENT_DECODER.decode(text)
     except (DecimalException, RecursionError) as error:
         raise ValueError("a number or a nesting beyond all reason") from error
 
@@ -80,7 +87,7 @@ def decode(text: str) -> object:
 def value_at(text: str, start: int) -> tuple[object, int]:
     """The JSON value that begins at a place in a text, and where it ends. Raises as `decode` does."""
     try:
-        return _DECODER.raw_decode(text, start)
+        return _PATIENT_DECODER.raw_decode(text, start)
     except (DecimalException, RecursionError) as error:
         raise ValueError("a number or a nesting beyond all reason") from error
 
@@ -282,7 +289,8 @@ def _plain(value: object) -> object:
     raise TypeError(f"{type(value).__name__} is no JSON value")
 
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_plain)
+_ENCODER = msgspec.json.Encoder(enc_hook=_plain, decimal_format="number")
+_PATIENT_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_plain)
 
 
 def _text_of(part: Mapping[str, object]) -> str:

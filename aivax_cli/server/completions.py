@@ -9,6 +9,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from aivax_cli.core.events import TurnResult
@@ -20,7 +21,8 @@ _IN, _CACHED, _OUT = (
     tuple(f"{purpose}{suffix}" for purpose in _ANSWERS) for suffix in (".in", ".in.cached", ".out")
 )
 _TEXT = "\0"
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_ENCODER = msgspec.json.Encoder()
+_PATIENT_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 def finish_reason(result: TurnResult) -> str:
@@ -197,7 +199,10 @@ def event(value: Mapping[str, object]) -> bytes:
 
 def encoded(value: object) -> bytes:
     """JSON in UTF-8; half surrogate pairs, which no UTF-8 can hold, become `?`."""
-    return _ENCODER.encode(value).encode("utf-8", "replace")
+    try:
+        return _ENCODER.encode(value)
+    except UnicodeEncodeError:
+        return _PATIENT_ENCODER.encode(value).encode("utf-8", "replace")
 
 
 def _account(result: TurnResult) -> dict[str, object]:

@@ -20,15 +20,16 @@ class CorkedTransport:
     def write(self, data: bytes) -> None:
         """See asyncio.WriteTransport."""
         if not self._written:
-            self._loop.call_soon(self._send)
+            self._loop.call_soon(self.send_now)
         self._written.append(data)
 
     def close(self) -> None:
         """See asyncio.BaseTransport: what has been written is sent before."""
-        self._send()
+        self.send_now()
         self._transport.close()
 
-    def _send(self) -> None:
+    def send_now(self) -> None:
+        """Sends what has been written."""
         written, self._written = self._written, []
         if written and not self._transport.is_closing():
             self._transport.write(written[0] if len(written) == 1 else b"".join(written))
@@ -43,6 +44,11 @@ def corked_protocol() -> type[HttpToolsProtocol]:
 
     class Corked(HttpToolsProtocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(CorkedTransport(transport, self.loop))  # type: ignore[arg-type]
+            self.corked = CorkedTransport(transport, self.loop)
+            super().connection_made(self.corked)  # type: ignore[arg-type]
+
+        def on_response_complete(self) -> None:
+            self.corked.send_now()  # nothing follows that could go with it
+            super().on_response_complete()
 
     return Corked

@@ -149,6 +149,8 @@ class KeyFile:
 
     def has_keys(self) -> bool:
         """Whether a key was ever made here. Revoking the last one opens nothing."""
+        if self._file.absent:  # asked by every request
+            return False
         with self._file.reading() as connection:
             return connection is not None and bool(connection.execute("SELECT 1 FROM keys").fetchone())
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from msgspec import Struct, field
 
 from aivax_cli.core.types import Conversation, Message
@@ -21,6 +22,7 @@ MOST_BYTES = 32 * 1024 * 1024
 LONGEST_WAIT_S = 60
 """Seconds for a body to come."""
 _LONGEST_KEY = 128
+_DECODER = msgspec.json.Decoder()
 _WITH_TOOLS = ("tool_choice", "parallel_tool_calls")
 _MOST_METADATA, _LONGEST_METADATA_KEY, _LONGEST_METADATA = 16, 64, 512
 """OpenAI's own limits."""
@@ -73,7 +75,10 @@ def _too_long() -> RequestError:
 def read_body(data: bytes) -> dict[str, Any]:
     """The JSON object of a body. Raises RequestError."""
     try:
-        value = json.loads(data)
+        try:
+            value = _DECODER.decode(data)
+        except ValueError:  # it may still be JSON: half surrogate pairs, UTF-16
+            value = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise RequestError("the body is not JSON") from error
     if not isinstance(value, dict):

@@ -7,6 +7,7 @@ import contextlib
 import gc
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from types import FrameType
@@ -60,6 +61,8 @@ async def run_server(app: Starlette, listening: socket.socket, *, drain_s: int) 
     gc.collect()
     gc.freeze()
     gc.set_threshold(_OBJECTS_A_COLLECTION, 5, 5)
+    # The loop lists every generator until its end. Ours are closed by who uses them.
+    sys.set_asyncgen_hooks(firstiter=None)
     await Server(config).serve(sockets=[listening])
 
 

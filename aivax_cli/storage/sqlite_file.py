@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import time
@@ -48,6 +49,11 @@ class SqliteFile:
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
 
+    @property
+    def absent(self) -> bool:
+        """Whether there is no such file yet."""
+        return self._connection is None and not os.path.exists(self.path)
+
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """A transaction: all of it is kept, or nothing. Makes the file where there is none."""
@@ -66,7 +72,7 @@ class SqliteFile:
     def reading(self) -> Iterator[sqlite3.Connection | None]:
         """A transaction in which every query sees the same rows; None for a file that is not there yet."""
         with self._lock, self._translated():
-            if self._connection is None and not self.path.exists():
+            if self.absent:
                 yield None
                 return
             connection = self._open()
