@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import anthropic
 import httpx
 import openai
 import pytest
-from msgspec.structs import replace
 from support.embedding_server import embeddings
 from support.served_shelf import fill
 from support.serving import gateway, served
