@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -131,7 +132,7 @@ def pass_line(summary: IngestSummary) -> str:
 
 def plan_object(plan: IngestPlan) -> dict[str, object]:
     """The plan as JSON; `usd` and `seconds` are null when they are not known."""
-    return {"dry_run": True, **to_builtins(plan)}
+    return {"dry_run": True, **to_builtins(plan, builtin_types=[Decimal])}
 
 
 def plan_view(plan: IngestPlan) -> Group:

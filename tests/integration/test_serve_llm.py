@@ -44,7 +44,13 @@ def llm(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterato
         def run(*arguments: str) -> str:
             command = [sys.executable, "-m", "llm", *arguments]
             done = subprocess.run(
-                command, cwd=root, env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True
+                command,
+                cwd=root,
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
             )
             assert done.returncode == 0, done.stderr
             return done.stdout
