@@ -40,6 +40,8 @@ LONG_SILENCE_S, PATIENCE_S = 1.0, 0.4
 WARM_UP_PART = 0.25
 KEPT_ALIVE_S = 20.0
 """The server keeps a connection to the model for 15 s after its last use."""
+SETTLED_S = 60.0
+"""Long enough for any machine to come to rest after the load."""
 FLAT_RATIO, FLAT_MB = 1.10, 12.0
 """Memory is flat when it grows by no more than either of these after the warm-up."""
 OBJECTS_FILE = "objects.json"
@@ -269,13 +271,18 @@ class Held:
         file = root / OBJECTS_FILE
         file.unlink(missing_ok=True)
         os.kill(pid, signal.SIGUSR1)
-        _wait(file.exists, 10)
+        _wait(file.exists, SETTLED_S)
         sockets = 0
         for each in Path(f"/proc/{pid}/fd").iterdir():
             with suppress(OSError):
                 sockets += str(each.readlink()).startswith("socket:")
         threads = len(list(Path(f"/proc/{pid}/task").iterdir()))
         return cls(sockets, threads, **json.loads(file.read_text(encoding="ascii")))
+
+
+def grown(before: Held, after: Held) -> list[str]:
+    """What there is more of, of what ends with a request."""
+    return [name for name in ("tasks", "generators") if getattr(after, name) > getattr(before, name)]
 
 
 def _wait(holds: object, seconds: float) -> bool:
@@ -304,11 +311,12 @@ def _soak(root: Path, seconds: float, streams: int, *, connections: bool) -> lis
         url = f"http://127.0.0.1:{port}"
         seen: dict[int, str] = {}
         asyncio.run(_load(f"{url}/v1/chat/completions", 2, 0.1, seen, pid))
-        _wait(lambda: "in_flight 0" in asyncio.run(_text(f"{url}/metrics")), 10)
+        _wait(lambda: "in_flight 0" in asyncio.run(_text(f"{url}/metrics")), SETTLED_S)
         before, spent, began = Held.of(root, pid), cpu_s(pid), time.perf_counter()
         warm_mb = asyncio.run(_load(f"{url}/v1/chat/completions", streams, seconds, seen, pid))
         took, spent = time.perf_counter() - began, cpu_s(pid) - spent
-        settled = _wait(lambda: "in_flight 0" in asyncio.run(_text(f"{url}/metrics")), 10)
+        settled = _wait(lambda: "in_flight 0" in asyncio.run(_text(f"{url}/metrics")), SETTLED_S)
+        _wait(lambda: not grown(before, Held.of(root, pid)), SETTLED_S)
         if connections:
             _wait(lambda: Held.of(root, pid).sockets <= before.sockets, KEPT_ALIVE_S)
         after, end_mb = Held.of(root, pid), rss_mb(pid)
@@ -320,9 +328,8 @@ def _soak(root: Path, seconds: float, streams: int, *, connections: bool) -> lis
         faults.append("requests are still in flight")
     if connections and after.sockets > before.sockets:
         faults.append(f"{after.sockets} sockets are open, {before.sockets} were before")
-    for name in ("tasks", "generators"):
-        if getattr(after, name) > getattr(before, name):
-            faults.append(f"{getattr(after, name)} {name} are left, {getattr(before, name)} were before")
+    for name in grown(before, after):
+        faults.append(f"{getattr(after, name)} {name} are left, {getattr(before, name)} were before")
     if end_mb > max(warm_mb * FLAT_RATIO, warm_mb + FLAT_MB):
         faults.append(f"memory grew from {warm_mb:.0f} to {end_mb:.0f} MB")
     outcomes = Counter(fate(number) for number in seen)

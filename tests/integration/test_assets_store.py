@@ -5,12 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from support.package_index import PackageIndex, hurried_fetcher, sha256
+from support.patience import PATIENT_S, until
 
 from aivax_cli.assets.store import AssetStore
 from aivax_cli.assets.table import Asset, LocalFile, Source, Url, WheelParts
@@ -298,7 +298,7 @@ def test_two_processes_that_want_the_same_file_fetch_it_once(tmp_path: Path) -> 
         url = index.add_file("thing.bin", CONTENT)
         index.behave("thing.bin").bytes_per_s = 1_000_000
         both = [start_fetching(tmp_path, url) for _ in range(2)]
-        answers = [process.communicate(timeout=30)[0].split()[-1] for process in both]
+        answers = [process.communicate(timeout=PATIENT_S)[0].split()[-1] for process in both]
         assert answers == [str(tmp_path / "cache" / "assets" / "thing.bin")] * 2
         assert len(index.requests_of("thing.bin")) == 1
 
@@ -306,17 +306,14 @@ def test_two_processes_that_want_the_same_file_fetch_it_once(tmp_path: Path) -> 
 def test_a_killed_download_is_resumed_by_the_next_process(tmp_path: Path) -> None:
     with PackageIndex() as index:
         url = index.add_file("thing.bin", CONTENT)
-        index.behave("thing.bin").bytes_per_s = 400_000
+        index.behave("thing.bin").stall_after = 200_000
         process = start_fetching(tmp_path, url)
         unfinished = tmp_path / "cache" / "downloads" / f"thing.{sha256(CONTENT)[:12]}.part"
-        deadline = time.monotonic() + 20
-        while not (unfinished.exists() and unfinished.stat().st_size > 100_000):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        until(lambda: unfinished.exists() and unfinished.stat().st_size > 100_000)
         process.send_signal(signal.SIGKILL)
         process.communicate()
         there = unfinished.stat().st_size
-        index.behave("thing.bin").bytes_per_s = None
+        index.behave("thing.bin").stall_after = None
         asset = Asset("thing", "thing.bin", len(CONTENT), sha256(CONTENT), "MIT", (Url(url),))
         assert store_of(tmp_path, asset).path("thing").read_bytes() == CONTENT
         assert index.requests_of("thing.bin")[-1].range == f"bytes={there}-"

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +14,7 @@ from support.command_line import Done, aivax
 from support.embedding_server import embeddings
 from support.in_process import aivax_here
 from support.knowledge import write_files
+from support.patience import PATIENT_S, until
 from support.upstream import Answer, Request, Upstream, calls_tool, json_answer, says
 from support.workspaces import write_gateway
 
@@ -180,15 +180,14 @@ def holding(event: threading.Event) -> Callable[[Request], Answer]:
     """Answers once the event is set."""
 
     def answer(request: Request) -> Answer:
-        event.wait(60)
+        event.wait(2 * PATIENT_S)
         return says("Paris.", prompt=5)
 
     return answer
 
 
 def wait_for_request(upstream: Upstream, count: int = 1) -> None:
-    while len(upstream.requests) < count:
-        time.sleep(0.02)
+    until(lambda: len(upstream.requests) >= count)
 
 
 def test_a_call_under_way_takes_its_room_from_other_processes(place: Place) -> None:
@@ -215,8 +214,7 @@ def test_of_many_processes_at_once_only_as_many_pass_as_there_is_room_for(place:
     place.gateway("usd_per_day: 36")
     with ThreadPoolExecutor(4) as pool:
         running = [pool.submit(place.complete_apart) for _ in range(4)]
-        while sum(each.done() for each in running) < 2:
-            time.sleep(0.05)
+        until(lambda: sum(each.done() for each in running) >= 2)
         go_on.set()
         codes = sorted(each.result().code for each in running)
     assert codes == [0, 0, 1, 1]
@@ -232,7 +230,7 @@ def test_what_a_killed_process_had_reserved_is_free_again(place: Place) -> None:
     wait_for_request(place.upstream)
     assert place.complete().code == 1
     process.send_signal(signal.SIGKILL)
-    process.wait(10)
+    process.wait(PATIENT_S)
     assert place.complete().code == 0
 
 
@@ -245,7 +243,7 @@ def test_what_an_interrupted_call_had_reserved_is_free_again(place: Place) -> No
     process = subprocess.Popen(asking, cwd=place.root, env=environ, stdin=subprocess.DEVNULL)
     wait_for_request(place.upstream)
     process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 130
+    assert process.wait(PATIENT_S) == 130
     done = place.complete()
     assert done.code == 0, done.err
 

@@ -199,7 +199,7 @@ def test_a_line_that_a_program_sends_ends_with_a_line_feed(chat: TerminalSession
 def test_ctrl_c_in_an_editor_that_leaves_it_to_the_terminal_loses_no_word(
     root: Path, upstream: Upstream
 ) -> None:
-    editor = "sh -c 'stty sane; echo IT RUNS; sleep 9'"
+    editor = "sh -c 'stty sane; echo IT RUNS; sleep 600'"
     with TerminalSession("chat", "talk", cwd=root, env={"VISUAL": editor}) as chat:
         chat.wait_for_prompt()
         chat.type(f"a draft{CTRL_X_CTRL_E}")
@@ -284,7 +284,8 @@ def test_the_line_below_shows_who_answers_and_what_it_has_cost(chat: TerminalSes
     chat.enter("How much?")
     chat.type("x")
     chat.wait_for(r"(?m)^\d+% › x")
-    assert re.fullmatch(r"talk · big · \$0\.\d+", chat.screen.display[-1].rstrip())
+    below = r"talk · big · \$0\.\d+"
+    chat.read_until(lambda: re.fullmatch(below, chat.screen.display[-1].rstrip()) is not None)
     chat.type(CTRL_U)
     chat.enter("/gateway support")
     chat.resize(36, 40)

@@ -18,6 +18,7 @@ from support.command_line import Done, aivax
 from support.embedding_server import embeddings
 from support.in_process import aivax_here
 from support.knowledge import write_files
+from support.patience import PATIENT_S
 from support.upstream import Answer, Request, Upstream, calls_tool, says, status
 from support.workspaces import write_gateway
 
@@ -527,7 +528,7 @@ def test_own_code_that_hangs_or_leaves_is_an_error_of_its_test(tmp_path: Path, u
         "{id: hangs, input: x, expect: [{python: own.py:hang}]}",
         "{id: leaves, input: x, expect: [{python: own.py:leave}]}",
         CAPITAL,
-        head="run: {timeout_s: 1}\n",
+        head="run: {timeout_s: 5}\n",
     )
     (tmp_path / "checks" / "own.py").write_text(
         "import sys, time\n\ndef hang(answer):\n    time.sleep(600)\n\ndef leave(answer):\n    sys.exit(0)\n"
@@ -547,7 +548,7 @@ def test_an_interrupted_recording_keeps_what_it_has(tmp_path: Path) -> None:
     def answer(request: Request) -> Answer:
         if "slow" in request.body["messages"][-1]["content"]:
             slow.set()
-            return Answer(delay_s=20)
+            return Answer(delay_s=2 * PATIENT_S)
         return says("It is Paris.")
 
     with Upstream(answer) as server:
@@ -561,9 +562,9 @@ def test_an_interrupted_recording_keeps_what_it_has(tmp_path: Path) -> None:
         line = [sys.executable, "-m", "aivax_cli", "check", "--record"]
         environ = {**os.environ, "HOME": str(tmp_path)}
         process = subprocess.Popen(line, cwd=tmp_path, env=environ, stdout=subprocess.DEVNULL)
-        assert slow.wait(60)
+        assert slow.wait(PATIENT_S)
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 130
+        assert process.wait(PATIENT_S) == 130
     assert [path.parent.name for path in (tmp_path / "checks" / "cassettes").rglob("*.json")] == ["capital"]
 
 
@@ -602,7 +603,7 @@ def test_pytest_collects_the_same_tests(tmp_path: Path) -> None:
         env=environ,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=2 * PATIENT_S,
         check=False,
     )
     assert "1 failed, 1 passed, 1 skipped" in done.stdout, done.stdout

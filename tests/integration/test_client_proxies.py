@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 from support.calling import ONCE, ask
+from support.patience import PATIENT_S
 
 from aivax_cli.core.errors import ModelError
 from aivax_cli.model.aiohttp_sending import aiohttp_sender
@@ -50,7 +51,7 @@ def proxy(answer: bytes | None) -> Iterator[str]:
         thread.start()
         yield address
         listening.shutdown(socket.SHUT_RDWR)
-        thread.join(5)
+        thread.join(PATIENT_S)
 
 
 @pytest.mark.parametrize("sender", [httpx_sender, aiohttp_sender])

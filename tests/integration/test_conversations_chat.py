@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from support.command_line import Done, aivax
 from support.in_process import aivax_here
+from support.patience import PATIENT_S
 from support.terminal_session import CTRL_C, CTRL_D, ENTER, TerminalSession
 from support.upstream import Answer, Request, Upstream, chunk, says, sse, status
 from support.workspaces import write_gateway
@@ -80,9 +81,9 @@ def started(root: Path, *, stdout: int = subprocess.PIPE) -> "subprocess.Popen[s
 
 
 def wait_until(holds: Callable[[], Any], what: str) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENT_S
     while not holds():
-        assert time.monotonic() < deadline, f"not within 20 s: {what}"
+        assert time.monotonic() < deadline, f"not within {PATIENT_S:g} s: {what}"
         time.sleep(0.05)
 
 

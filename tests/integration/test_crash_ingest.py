@@ -21,6 +21,7 @@ from support.knowledge import (
     server_address,
     write_files,
 )
+from support.patience import until
 
 from aivax_cli.core.types import RetrievalLimits
 from aivax_cli.retrieval import indexes
@@ -119,16 +120,22 @@ def test_killed_at_random_moments_it_ends_as_an_undisturbed_run(server, tmp_path
     assert code == 0
     expected, answers = content(calm), found(calm, "exact")
     chance = random.Random(20)
-    killed = 0
-    for number in range(KILLS):
+    killed, number = 0, 0
+    while number < KILLS or killed <= KILLS // 4:
+        number += 1
+        assert number < 10 * KILLS
         base = tmp_path / f"killed-{number}"
         write_corpus(base)
+        start = time.monotonic()
         pid = server.start(base, 0.01)
         time.sleep(chance.uniform(0, duration))
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         code, _ = server.wait()
-        killed += code == -signal.SIGKILL
+        if code == -signal.SIGKILL:
+            killed += 1
+        else:  # the machine is less busy than when it was timed
+            duration = min(duration, time.monotonic() - start) * 0.8
         done = ready_chunks(base)
         server.start(base)
         code, embedded = server.wait()
@@ -136,7 +143,6 @@ def test_killed_at_random_moments_it_ends_as_an_undisturbed_run(server, tmp_path
         assert embedded <= total - done
         assert content(base) == expected
         assert found(base, "exact") == answers
-    assert killed > KILLS // 4
     assert_alike(found(base, "chroma"), answers)
 
 
@@ -148,7 +154,8 @@ def test_killed_while_changed_files_are_taken_in_it_serves_old_or_new_and_then_n
     for pause in (0.0, 0.03, 0.1):
         pid = server.start(tmp_path, 0.01)
         time.sleep(pause)
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # on a busy machine it may be through by now
+            os.kill(pid, signal.SIGKILL)
         server.wait()
         assert all(found(tmp_path, "exact"))
     server.start(tmp_path)
@@ -160,19 +167,24 @@ def test_killed_while_changed_files_are_taken_in_it_serves_old_or_new_and_then_n
     assert_alike(found(tmp_path, "chroma"), found(tmp_path, "exact"))
 
 
-def test_killed_while_chroma_is_written_the_next_run_writes_it(server, tmp_path):
-    write_corpus(tmp_path)
-    pid = server.start(tmp_path)
-    home = tmp_path / ".aivax" / "chroma"
-    while not home.exists() or not any(home.iterdir()):
-        time.sleep(0.001)
+def killed_at_chroma(server, base: Path) -> bool:
+    """Kills an ingest that has begun to write Chroma's folder; False where it was through before."""
+    write_corpus(base)
+    pid = server.start(base)
+    home = base / ".aivax" / "chroma"
+    until(lambda: home.exists() and any(home.iterdir()), look_every_s=0.001)
     time.sleep(0.01)
-    os.kill(pid, signal.SIGKILL)
-    assert server.wait()[0] == -signal.SIGKILL
-    server.start(tmp_path)
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    return server.wait()[0] == -signal.SIGKILL
+
+
+def test_killed_while_chroma_is_written_the_next_run_writes_it(server, tmp_path):
+    base = next(base for n in range(20) if killed_at_chroma(server, base := tmp_path / str(n)))
+    server.start(base)
     assert server.wait() == (0, 0)
-    (folder,) = home.iterdir()
-    with sqlite3.connect(tmp_path / ".aivax" / "catalogue.db") as db:
+    (folder,) = (base / ".aivax" / "chroma").iterdir()
+    with sqlite3.connect(base / ".aivax" / "catalogue.db") as db:
         numbers = {row[0] for row in db.execute("SELECT id FROM vectors_1")}
     chroma = ChromaFolder(folder, chroma_name("kb"), create=False)
     assert chroma.ids() == numbers
@@ -204,17 +216,23 @@ def test_killed_at_random_moments_over_a_server_it_ends_as_an_undisturbed_run(
     expected, answers = content(calm), found(calm, "exact")
     assert found(calm, "chroma") == answers
     chance = random.Random(30)
-    killed = 0
+    killed, number = 0, 0
     bases = max(3, KILLS // 6)
-    for number in range(bases):
+    while number < bases or killed <= bases // 2:
+        number += 1
+        assert number < 10 * bases
         base = tmp_path / f"killed-{number}"
         write_corpus(base)
         for part in (1.0, 0.6):  # killed, and killed again while it goes on
+            begun = time.monotonic()
             pid = over_a_server.start(base)
             time.sleep(chance.uniform(0.2, 1) * duration * part)
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            killed += over_a_server.wait()[0] == -signal.SIGKILL
+            if over_a_server.wait()[0] == -signal.SIGKILL:
+                killed += 1
+            else:  # the machine is less busy than when it was timed
+                duration = min(duration, time.monotonic() - begun) * 0.8
             if ready_chunks(base):
                 assert found(base, "auto") == found(base, "exact")
         over_a_server.start(base)
@@ -224,7 +242,6 @@ def test_killed_at_random_moments_over_a_server_it_ends_as_an_undisturbed_run(
         made = Journal(base / ".aivax", server_address()).made()
         (name,) = made.keys() & chroma.collections().keys()
         assert chroma.ids(name) == vector_ids(base)
-    assert killed > bases // 2
 
 
 def vector_ids(base: Path) -> set[int]:

@@ -9,6 +9,7 @@ import pytest
 from support.calling import QUICK, target
 from support.embedding_server import embeddings
 from support.knowledge import HashEmbedder
+from support.patience import PATIENT_S
 from support.upstream import Answer, Upstream, html, json_answer, silence, status
 
 from aivax_cli.core.errors import KeyMissingError, ModelError
@@ -145,7 +146,7 @@ def test_an_answer_without_end_is_given_up_while_it_comes(monkeypatch):
     with Upstream(endless) as upstream:
         with pytest.raises(ModelError, match="sent more than 1 MiB for embeddings"):
             embedder(upstream).embed_queries(["a"])
-        assert upstream.disconnected.wait(5)
+        assert upstream.disconnected.wait(PATIENT_S)
     assert len(upstream.requests) == 1
 
 
@@ -190,7 +191,7 @@ def test_closing_ends_the_wait_for_an_endpoint_that_is_silent():
         while not upstream.requests:
             time.sleep(0.01)
         waiting.close()
-        thread.join(5)
+        thread.join(PATIENT_S)
         upstream.answers(embeddings())
         assert len(waiting.embed_queries(["a"]).vectors) == 1
     assert raised == ["embedding with @test/m was given up"]

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import pytest
+from support.patience import PATIENT_S
 from support.tool_boxes import Tools
 from support.upstream import Answer, Upstream, hang_up, html, reset, silence, status
 
@@ -88,7 +89,7 @@ def test_the_model_never_sees_the_address() -> None:
 def test_a_silent_endpoint_fails_in_time() -> None:
     started = time.monotonic()
     assert outcome(silence(), timeout_s=0.3) == ToolOutcome("weather did not answer within 0.3 s.", True)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < PATIENT_S / 3  # the usual wait is half of it
 
 
 def test_an_endpoint_that_drips_fails_in_time() -> None:
@@ -151,4 +152,4 @@ async def run():
 asyncio.run(run())
 assert not {"mcp", "httpx2", "starlette", "chromadb"} & set(sys.modules)
 """
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=2 * PATIENT_S)

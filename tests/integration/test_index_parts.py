@@ -7,14 +7,14 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from threading import Event, Thread
+from typing import Any
 
 import pytest
 from support.knowledge import HashEmbedder, run_ingest, run_repair, write_files
+from support.patience import until
 
 from aivax_cli.core.types import RetrievalLimits
 from aivax_cli.ingest.progress import IngestSummary, Progress
@@ -30,11 +30,19 @@ COUNT = 50
 QUESTIONS = ("item7 of word0", "word3", "item40 item61")
 
 INGEST = """
-import sys
+import os, signal, subprocess, sys
 from pathlib import Path
 from support.knowledge import run_ingest
 from aivax_cli.retrieval import part_building
+
+class Stopped(subprocess.Popen):
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        os.kill(self.pid, signal.SIGSTOP)
+        print(self.pid, flush=True)
+
 part_building.OWN_PROCESS = 0
+part_building.subprocess.Popen = Stopped
 run_ingest(Path(sys.argv[1]))
 """
 
@@ -76,41 +84,35 @@ def folders(base: Path) -> list[str]:
     return [part.folder for part in parts(base)]
 
 
-def builders() -> Iterator[int]:
-    """The processes of this machine that write parts."""
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if part_building.__name__.encode() in (process / "cmdline").read_bytes().split(b"\0"):
-                yield int(process.name)
+def writes_a_part(pid: int) -> bool:
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return part_building.__name__.encode() in words
 
 
-def wait_for(condition, seconds: float = 30.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
+def to_builders(monkeypatch: pytest.MonkeyPatch, what: Callable[[int], None]) -> None:
+    """Does something to every process that is started to write a part, before it has written anything."""
+
+    class Met(subprocess.Popen[str]):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            what(self.pid)
+
+    monkeypatch.setattr(part_building.subprocess, "Popen", Met)
 
 
 @contextmanager
-def to_builders(what: Callable[[int], None]) -> Iterator[None]:
-    """Does something to every process that writes a part, as soon as it is there."""
-    done = Event()
-    known = set(builders())
-
-    def look() -> None:
-        while not done.wait(0.005):
-            for pid in set(builders()) - known:
-                known.add(pid)
-                with suppress(ProcessLookupError):
-                    what(pid)
-
-    thread = Thread(target=look)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
+def stopped_builder(base: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """An ingest in a process of its own, and the process that writes a part for it: stopped at its start."""
+    command = [sys.executable, "-c", INGEST, str(base)]
+    where = Path(__file__).parents[1]
+    with subprocess.Popen(command, cwd=where, stdout=subprocess.PIPE, text=True) as ingest:
+        assert ingest.stdout is not None
+        builder = int(ingest.stdout.readline())
+        assert writes_a_part(builder)
+        yield ingest, builder
 
 
 def test_parts_are_searched_as_one(base):
@@ -241,11 +243,14 @@ def test_the_process_that_writes_takes_no_module_from_the_users_folder(base, apa
     assert index_warnings(run_ingest(base)) == []
 
 
-def test_when_the_process_that_writes_is_killed_the_index_stays_and_the_next_ingest_writes_it(base, apart):
+def test_when_the_process_that_writes_is_killed_the_index_stays_and_the_next_ingest_writes_it(
+    base, apart, monkeypatch
+):
     run_ingest(base)
     before = folders(base)
     write_files(base, {"docs/new.md": "# New\n\nbrand new item7\n"})
-    with to_builders(lambda pid: os.kill(pid, signal.SIGKILL)):
+    with monkeypatch.context() as patched:
+        to_builders(patched, lambda pid: os.kill(pid, signal.SIGKILL))
         (warning,) = index_warnings(run_ingest(base))
     assert "signal 9" in warning
     assert folders(base) == before
@@ -256,15 +261,10 @@ def test_when_the_process_that_writes_is_killed_the_index_stays_and_the_next_ing
 
 
 def test_when_an_ingest_is_killed_the_process_that_writes_for_it_ends_too(base):
-    command = [sys.executable, "-c", INGEST, str(base)]
-    known = set(builders())
-    with subprocess.Popen(command, cwd=Path(__file__).parents[1]) as ingest:
-        wait_for(lambda: set(builders()) - known or ingest.poll() is not None)
-        (builder,) = set(builders()) - known
-        os.kill(builder, signal.SIGSTOP)
+    with stopped_builder(base) as (ingest, builder):
         ingest.kill()
     os.kill(builder, signal.SIGCONT)
-    wait_for(lambda: builder not in set(builders()))
+    until(lambda: not writes_a_part(builder))
     assert not list((base / ".aivax/chroma").rglob("*.bin"))
     assert index_warnings(run_ingest(base)) == []
     assert sum(part.vectors for part in parts(base)) == COUNT
@@ -272,23 +272,28 @@ def test_when_an_ingest_is_killed_the_process_that_writes_for_it_ends_too(base):
 
 
 def test_while_a_part_is_written_nobody_else_may_write(base):
-    command = [sys.executable, "-c", INGEST, str(base)]
-    known = set(builders())
-    with subprocess.Popen(command, cwd=Path(__file__).parents[1]) as ingest:
-        wait_for(lambda: set(builders()) - known or ingest.poll() is not None)
-        waited: list[str] = []
-        summary = run_ingest(base, on_wait=waited.append)
+    waited: list[str] = []
+    with stopped_builder(base) as (ingest, builder):
+
+        def waits(told: str) -> None:
+            waited.append(told)
+            os.kill(builder, signal.SIGCONT)
+
+        summary = run_ingest(base, on_wait=waits)
         assert ingest.wait() == 0
     assert len(waited) == 1
     assert summary.unchanged == COUNT
     assert answers(base, "chroma") == answers(base, "exact")
 
 
-def test_when_the_disk_is_full_for_the_index_it_stays_and_the_next_ingest_writes_it(base, apart):
+def test_when_the_disk_is_full_for_the_index_it_stays_and_the_next_ingest_writes_it(base, apart, monkeypatch):
     run_ingest(base)
     before = folders(base)
     write_files(base, {"docs/new.md": "# New\n\nbrand new item7\n"})
-    with to_builders(lambda pid: resource.prlimit(pid, resource.RLIMIT_FSIZE, (10_000, 10_000))):
+    with monkeypatch.context() as patched:
+        to_builders(
+            patched, lambda pid: resource.prlimit(pid, resource.RLIMIT_FSIZE, (10_000, 10_000)) and None
+        )
         assert index_warnings(run_ingest(base))
     assert folders(base) == before
     assert {path.name for path in (base / ".aivax/chroma").iterdir()} == set(before)

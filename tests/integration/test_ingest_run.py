@@ -8,11 +8,11 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
 from support.knowledge import HashEmbedder, open_knowledge, run_ingest, server_address, write_files
+from support.patience import PATIENT_S, until
 
 from aivax_cli.core.errors import IngestError, KnowledgeError, NotFoundError
 from aivax_cli.core.types import RetrievalLimits
@@ -243,12 +243,12 @@ def test_the_second_writer_waits_and_is_told_for_whom(base):
     class Waiting(HashEmbedder):
         def embed_passages(self, texts, on_batch=None):
             inside.set()
-            assert go_on.wait(20)
+            assert go_on.wait(2 * PATIENT_S)
             return super().embed_passages(texts, on_batch)
 
     first = threading.Thread(target=run_ingest, args=(base,), kwargs={"embedder": Waiting()})
     first.start()
-    assert inside.wait(20)
+    assert inside.wait(PATIENT_S)
     with pytest.raises(IngestError, match=rf"process {os.getpid()} \(ingesting into 'kb'\)"):
         run_ingest(base, collection="other", wait_s=0)
     told: list[str] = []
@@ -256,11 +256,11 @@ def test_the_second_writer_waits_and_is_told_for_whom(base):
         target=run_ingest, args=(base,), kwargs={"collection": "other", "on_wait": told.append}
     )
     second.start()
-    time.sleep(0.2)
+    until(lambda: told)
     assert search(base, "cats sleep", vector_index="exact")[0] == "docs/b.md"  # readers wait for nobody
     go_on.set()
-    first.join(30)
-    second.join(30)
+    first.join(PATIENT_S)
+    second.join(PATIENT_S)
     assert told == [f"waiting for process {os.getpid()} (ingesting into 'kb')"]
     assert {collection.name for collection in list_collections(base / ".aivax")} == {"kb", "other"}
 
@@ -273,7 +273,7 @@ def test_two_processes_at_once_lose_nothing(base):
     code += "run_ingest(Path(sys.argv[1]))"
     tests = Path(__file__).parents[1]
     processes = [subprocess.Popen([sys.executable, "-c", code, str(base)], cwd=tests) for _ in range(2)]
-    assert [process.wait(60) for process in processes] == [0, 0]
+    assert [process.wait(PATIENT_S) for process in processes] == [0, 0]
     (summary,) = list_collections(base / ".aivax")
     assert (summary.documents, summary.chunks, summary.pending_documents) == (33, 33, 0)
     knowledge = open_knowledge(base)
@@ -306,7 +306,7 @@ def test_a_full_disk_is_an_error_and_leaves_the_index_usable(base):
         cwd=Path(__file__).parents[1],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=2 * PATIENT_S,
         check=False,
     )
     assert run.stdout.startswith("IngestError"), run.stdout + run.stderr

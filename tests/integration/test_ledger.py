@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from support.patience import PATIENT_S
 
 from aivax_cli.core.errors import LedgerError
 from aivax_cli.core.types import Charge
@@ -167,7 +168,7 @@ def test_several_processes_beginning_at_once_lose_nothing(path):
         process.stdin.write("go\n")
         process.stdin.flush()
     for process in writers:
-        process.communicate(timeout=60)
+        process.communicate(timeout=2 * PATIENT_S)
         assert process.returncode == 0
 
     with SqliteLedger(path) as ledger:
@@ -183,7 +184,7 @@ def test_a_killed_process_loses_nothing_that_was_recorded(path):
         process.stdout.readline()
     process.send_signal(signal.SIGKILL)
     told = 50 + len(process.stdout.read().splitlines())
-    process.communicate(timeout=60)
+    process.communicate(timeout=2 * PATIENT_S)
 
     with SqliteLedger(path) as ledger:
         ledger.check()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.knowledge import run_ingest, write_files
+from support.patience import PATIENT_S
 
 pytestmark = pytest.mark.usefixtures("vector_store")
 
@@ -63,5 +64,5 @@ def test_open_readers_in_other_processes_see_whole_files_and_every_new_version(t
     finally:
         for reader in readers:
             reader.stdin.close()
-            reader.wait(30)
+            reader.wait(PATIENT_S)
             reader.stdout.close()

@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from support.patience import PATIENT_S
 
 from aivax_cli.core.errors import LedgerError
 from aivax_cli.core.types import Charge, ModelTarget, Prices, Trial
@@ -168,7 +169,7 @@ def test_several_processes_beginning_at_once_lose_nothing(path: Path) -> None:
         writer.stdin.write("go\n")
         writer.stdin.flush()
     for writer in writers:
-        writer.communicate(timeout=60)
+        writer.communicate(timeout=PATIENT_S)
         assert writer.returncode == 0
     with closing(sqlite3.connect(path)) as connection:
         kept = dict(connection.execute("SELECT model, count(*) FROM trials GROUP BY 1").fetchall())

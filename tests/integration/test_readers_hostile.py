@@ -71,7 +71,7 @@ def test_an_archive_with_encrypted_parts_is_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path / "a.docx", bytes(data)).startswith("protected by a password")
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(120)
 def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
     with (
         zipfile.ZipFile(tmp_path / "bomb.docx", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
@@ -82,7 +82,7 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
     assert "parts that unpack to 110 MB, over the limit of" in refusal(tmp_path / "bomb.docx")
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(120)
 def test_an_archive_of_very_many_parts_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "many.epub", "w") as archive:
         for number in range(10_001):
@@ -107,7 +107,7 @@ def lying_about_size(path: Path, member: str, content: bytes) -> None:
     path.write_bytes(bytes(data))
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(120)
 def test_an_archive_that_lies_about_sizes_is_refused(tmp_path: Path) -> None:
     """Kreuzberg alone believes it: 300 MB took 2.6 GB of memory and 21 s."""
     sample_files.write_epub(tmp_path / "a.epub", "T", [("One", "words")])
@@ -127,7 +127,7 @@ def test_an_external_entity_is_not_read(tmp_path: Path) -> None:
     assert "secret" not in document(tmp_path / "a.docx").text
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(120)
 def test_entities_that_multiply_do_not(tmp_path: Path) -> None:
     nested = '<!ENTITY a "lol">' + "".join(
         f'<!ENTITY {name} "{f"&{before};" * 10}">' for before, name in pairwise("abcdefghij")
@@ -182,14 +182,14 @@ HOSTILE_HTML = {
 }
 
 
-@pytest.mark.timeout(30)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", HOSTILE_HTML)
 def test_hostile_html_is_read_in_seconds(tmp_path: Path, name: str) -> None:
     (tmp_path / "a.html").write_text(HOSTILE_HTML[name])
     Chunker().chunk(document(tmp_path / "a.html"))
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 def test_a_line_of_twenty_megabytes_is_read_and_cut(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("palavra " * 2_500_000)
     read_back = document(tmp_path / "a.txt")
@@ -243,7 +243,7 @@ def write_sample(path: Path) -> None:
             path.write_text("<h1>Title</h1>\n\n# Words\n\n<p>more</p>\n")
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", SAMPLES)
 def test_a_damaged_file_is_read_or_refused_and_nothing_else(tmp_path: Path, name: str) -> None:
     """Cut short, with bytes changed, doubled and left out, in a hundred ways."""

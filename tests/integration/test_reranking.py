@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 from support.calling import QUICK, target
+from support.patience import PATIENT_S
 from support.upstream import Upstream, html, json_answer, says, silence, status
 
 from aivax_cli.core.types import Passage, Prices, Source
@@ -36,7 +37,7 @@ def passages(texts=TEXTS):
     )
 
 
-def run(upstream, tmp_path, *, kind="endpoint", timeout_s=5.0, candidates=30, environ=None, **fields):
+def run(upstream, tmp_path, *, kind="endpoint", timeout_s=PATIENT_S, candidates=30, environ=None, **fields):
     """Reranks three passages; gives the texts in their order, the problem, the charges as (sku, quantity)."""
     model = target(upstream.url, prices=PRICES, **fields)
     patience = Patience(retry=QUICK)
@@ -134,7 +135,7 @@ def test_an_endpoint_that_fails_leaves_the_order_and_says_why(tmp_path, answer, 
 def test_an_endpoint_that_is_silent_is_not_waited_for_and_is_charged_by_estimate(tmp_path, kind):
     with Upstream(silence()) as upstream:
         texts, problem, charges = run(upstream, tmp_path, kind=kind, timeout_s=0.3)
-        assert upstream.disconnected.wait(5)
+        assert upstream.disconnected.wait(PATIENT_S)
     assert (texts, problem.split(";")[0]) == (list(TEXTS), "@test/m took longer than 0.3 s to rerank")
     assert [(charge.sku, charge.estimated) for charge in charges] == [("rag.reranking.in", True)]
 

@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from support.patience import PATIENT_S
 
 from aivax_cli.core.errors import BudgetError, LedgerError
 from aivax_cli.core.types import Charge, Message, ModelCall, ModelTarget, Prices, Purpose
@@ -203,27 +204,30 @@ def test_a_call_that_fails_gives_its_room_back(open_day: Callable[..., Reservati
 
 
 def test_who_is_stopped_while_asking_for_room_keeps_none(open_day: Callable[..., Reservations]) -> None:
-    asked, go_on = threading.Event(), threading.Event()
+    asked, go_on, released = threading.Event(), threading.Event(), threading.Event()
 
     class Slow(Words):
         def count_messages(self, messages: Sequence[Message], model: str) -> int:
             asked.set()
-            go_on.wait(20)
+            go_on.wait(2 * PATIENT_S)
             return 1
 
+    class Told(Reservations):
+        def release(self, number: int) -> None:
+            super().release(number)
+            released.set()
+
     async def run() -> None:
-        day = open_day()
+        day = Told(open_day()._file, alive=lambda _: True)
         held = guard(day, usd_per_day=TWO, usd_per_request=TWO)
         held.counter = Slow()
         asking = asyncio.create_task(admitted(held))
-        await asyncio.to_thread(asked.wait, 20)
+        await asyncio.to_thread(asked.wait, PATIENT_S)
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
         go_on.set()
-        while (found := reserve(day, TWO)).number is None:  # until the thread is through
-            await asyncio.sleep(0.01)
-        day.release(found.number)
+        assert await asyncio.to_thread(released.wait, PATIENT_S)
         await admitted(held)
 
     asyncio.run(run())

@@ -14,6 +14,7 @@ import pytest
 from support.command_line import aivax
 from support.gateway_turns import turns_of
 from support.in_process import aivax_here
+from support.patience import PATIENT_S
 from support.upstream import (
     Answer,
     Request,
@@ -55,7 +56,7 @@ class Shop:
         self.chance = 1.0
         self.gateway("dear", "cheap")
 
-    def gateway(self, *names: str, timeout_s: float = 15) -> None:
+    def gateway(self, *names: str, timeout_s: float = PATIENT_S) -> None:
         models = [
             f"{{base_url: {self.upstream.url}, name: {name},"
             f" pricing: {{input: {PRICES.get(name, 1)}, output: {PRICES.get(name, 1)}}}}}"
@@ -105,7 +106,7 @@ def test_the_cheapest_rewrites_and_how_long_it_took_is_remembered(shop: Shop) ->
     pool = shop.pool()
     assert list(pool) == ["cheap", "dear"]
     assert (pool["cheap"]["chosen"], pool["cheap"]["samples"]) == (True, 2)
-    assert 0 <= pool["cheap"]["median_latency_s"] < 10
+    assert 0 <= pool["cheap"]["median_latency_s"] < PATIENT_S
     assert pool["cheap"]["rewrite_usd"] == 0.00033
     assert (pool["dear"]["chosen"], pool["dear"]["median_latency_s"]) == (False, None)
 
@@ -186,15 +187,15 @@ def test_a_missing_key_is_no_reason_to_leave_a_model_alone(shop: Shop) -> None:
 
 
 def test_a_timeout_searches_the_plain_term_and_counts_against_the_model(shop: Shop) -> None:
-    shop.gateway("dear", "cheap", timeout_s=1)
+    shop.gateway("dear", "cheap", timeout_s=3)
     shop.scripts["cheap"] = silence()
     (first, second), _ = shop.turns(2)
     assert first.search_terms == (QUESTION,)
     assert second.search_terms == ("terms of dear",)
     cheap = shop.pool()["cheap"]
     assert (cheap["samples"], cheap["chosen"]) == (1, False)
-    assert cheap["median_latency_s"] >= 1
-    assert cheap["problem"] == "cheap took longer than 1 s to rewrite"
+    assert cheap["median_latency_s"] >= 3
+    assert cheap["problem"] == "cheap took longer than 3 s to rewrite"
 
 
 def test_when_all_fail_the_plain_term_is_searched(shop: Shop) -> None:
@@ -282,7 +283,9 @@ def test_a_gateway_without_a_pool_is_told_so(tmp_path: Path) -> None:
 def test_the_program_tells_who_failed_and_remembers_it(shop: Shop) -> None:
     (shop.root / "docs").mkdir()
     (shop.root / "docs" / "returns.md").write_text("# Cost\n\nReturn shipping costs four euros.\n")
-    made = aivax("ingest", "docs", "-c", "shop", cwd=shop.root, home=shop.root, env=CACHE, timeout_s=300)
+    made = aivax(
+        "ingest", "docs", "-c", "shop", cwd=shop.root, home=shop.root, env=CACHE, timeout_s=5 * PATIENT_S
+    )
     assert made.code == 0, made.err
     shop.scripts["cheap"] = status(404)
     lines = f"{QUESTION}\nAnd in Spain?\n"

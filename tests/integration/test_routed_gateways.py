@@ -9,6 +9,7 @@ import pytest
 from support.command_line import Done, aivax
 from support.gateway_turns import turns_of
 from support.in_process import aivax_here
+from support.patience import PATIENT_S
 from support.upstream import (
     Answer,
     Request,
@@ -37,7 +38,9 @@ class Place:
     def model(self, name: str, more: str = "") -> str:
         return f"{{base_url: {self.upstream.url}, name: {name}{more}}}"
 
-    def gateway(self, *levels: str, model: str | None = None, timeout_s: float = 10, more: str = "") -> None:
+    def gateway(
+        self, *levels: str, model: str | None = None, timeout_s: float = PATIENT_S, more: str = ""
+    ) -> None:
         routing = "".join(f"  {level}: {self.model(level)}\n" for level in levels)
         write_gateway(
             self.root,
@@ -215,11 +218,11 @@ def test_an_unknown_provider_of_a_router_or_a_level_is_a_fault_with_its_line(tmp
     assert "gateways/g.yaml:6: routing.high: no provider named 'opnai'; did you mean 'openai'?" in told
 
 
-REWRITING = "knowledge: {collections: [kb], strategy: UserRewrite}\nrewrite: {timeout_s: 5, models: ["
+REWRITING = "knowledge: {collections: [kb], strategy: UserRewrite}\nrewrite: {timeout_s: 60, models: ["
 
 
 def test_the_message_is_judged_while_it_is_rewritten(place: Place) -> None:
-    both = threading.Barrier(2, timeout=5)
+    both = threading.Barrier(2, timeout=PATIENT_S)
 
     def meets(text: str) -> Callable[[Request], Answer]:
         def answer(_: Request) -> Answer:
@@ -229,7 +232,7 @@ def test_the_message_is_judged_while_it_is_rewritten(place: Place) -> None:
         return answer
 
     place.scripts |= {"router": meets("high"), "small": meets("colour of the sky")}
-    place.gateway("high", timeout_s=5, more=f"{REWRITING}{place.model('small')}]}}\n")
+    place.gateway("high", timeout_s=PATIENT_S, more=f"{REWRITING}{place.model('small')}]}}\n")
     (result,) = turns_of(place.root, "Why is it blue?").results
     assert (result.routed, result.routing_problem) == ("high", "")
     assert result.search_terms == ("colour of the sky",)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.knowledge import HashEmbedder, open_knowledge, run_ingest, write_files
+from support.patience import PATIENT_S
 
 from aivax_cli.core.errors import KnowledgeError, ModelError, NotFoundError
 from aivax_cli.core.types import FREE, EmbeddingUse, Passage, RetrievalLimits
@@ -223,7 +224,7 @@ def test_threads_share_a_knowledge_base_while_it_is_written(base, knowledge):
         run_ingest(base)
     stop.set()
     for thread in threads:
-        thread.join(20)
+        thread.join(PATIENT_S)
     assert failures == []
 
 

@@ -10,6 +10,7 @@ import httpx
 import openai
 import pytest
 from support.embedding_server import embeddings
+from support.patience import PATIENT_S
 from support.served_shelf import fill
 from support.serving import gateway, served
 from support.upstream import Upstream, calls_tool, chunk, says, sse, status
@@ -302,5 +303,5 @@ def test_embeddings_that_cannot_be_made_are_refused(running, body, code):
     ],
 )
 def test_bodies_that_are_wrong_are_no_failure_of_the_server(running, path, body):
-    found = httpx.post(running.url + path, content=body, trust_env=False, verify=False)
+    found = httpx.post(running.url + path, content=body, timeout=PATIENT_S, trust_env=False, verify=False)
     assert found.status_code < 500

@@ -7,6 +7,7 @@ import sqlite3
 
 import pytest
 from support.command_line import aivax
+from support.patience import PATIENT_S
 from support.serving import gateway, served
 from support.upstream import (
     Upstream,
@@ -411,8 +412,9 @@ def test_paths_methods_and_bodies_that_are_not_served(server):
 
     assert error_of(server.get("/v1/nothing"))["type"] == "not_found_error"
     assert server.get("/v1/chat/completions").status_code == 405
-    assert httpx.post(server.url + "/v1/chat/completions", content=b"{").status_code == 400
-    long = httpx.post(server.url + "/v1/chat/completions", content=b" " * (33 * 1024 * 1024))
+    url = server.url + "/v1/chat/completions"
+    assert httpx.post(url, content=b"{", timeout=PATIENT_S).status_code == 400
+    long = httpx.post(url, content=b" " * (33 * 1024 * 1024), timeout=PATIENT_S)
     assert long.status_code == 413
 
 

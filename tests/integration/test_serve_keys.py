@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
@@ -10,6 +11,7 @@ import httpx
 import openai
 import pytest
 from support.in_process import aivax_here
+from support.patience import PATIENT_S
 from support.serving import gateway, served, until
 from support.upstream import Upstream, says, status
 
@@ -127,8 +129,8 @@ def test_a_key_learns_nothing_of_other_gateways(running, new_key):
     key = new_key("--gateway", "a")
     there, not_there = (ask(running, key, model=name).json()["error"]["message"] for name in ("b", "c"))
     headers = {"authorization": f"Bearer {key}"}
-    listed = httpx.get(f"{running.url}/v1/models", headers=headers, trust_env=False).json()
-    one = httpx.get(f"{running.url}/v1/models/b", headers=headers, trust_env=False)
+    listed = httpx.get(f"{running.url}/v1/models", headers=headers, timeout=PATIENT_S, trust_env=False).json()
+    one = httpx.get(f"{running.url}/v1/models/b", headers=headers, timeout=PATIENT_S, trust_env=False)
     assert there.replace("'b'", "'c'") == not_there
     assert ([model["id"] for model in listed["data"]], one.status_code) == (["a"], 404)
 
@@ -136,7 +138,9 @@ def test_a_key_learns_nothing_of_other_gateways(running, new_key):
 @pytest.mark.parametrize(("options", "code"), [((), 200), (("--gateway", "a"), 403)])
 def test_metrics_are_for_keys_of_every_gateway(running, new_key, options, code):
     headers = {"authorization": f"Bearer {new_key(*options)}"}
-    found = httpx.get(f"{running.url}/metrics", headers=headers, trust_env=False, verify=False)
+    found = httpx.get(
+        f"{running.url}/metrics", headers=headers, timeout=PATIENT_S, trust_env=False, verify=False
+    )
     assert found.status_code == code
 
 
@@ -147,12 +151,14 @@ def test_a_key_may_use_its_gateway_by_every_name(running, new_key, reference):
 
 def test_two_workers_share_the_requests_of_a_minute(running, new_key):
     key = new_key("--rpm", "5")
+    began = time.monotonic()
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda _: ask(running, key), range(16)))
+    took_s = time.monotonic() - began
     codes = sorted(each.status_code for each in found)
     waits = {int(each.headers["retry-after"]) for each in found if each.status_code == 429}
     assert codes == [200] * 5 + [429] * 11
-    assert all(50 <= wait <= 61 for wait in waits)
+    assert all(59 - took_s <= wait <= 61 for wait in waits)
 
 
 def test_a_key_that_cannot_pay_is_refused_before_the_model_is_asked(running, new_key, upstream):

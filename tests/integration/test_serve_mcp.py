@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 import pytest
 from support.embedding_server import embeddings
 from support.in_process import aivax_here
+from support.patience import PATIENT_S, until
 from support.served_shelf import fill
 from support.serving import gateway, served
 from support.upstream import Upstream, says, silence, status
@@ -52,7 +53,7 @@ async def http(url, key=None):
     from mcp.client.streamable_http import streamable_http_client
 
     headers = {"authorization": f"Bearer {key}"} if key else {}
-    async with httpx2.AsyncClient(headers=headers, timeout=20, trust_env=False) as carrier:
+    async with httpx2.AsyncClient(headers=headers, timeout=PATIENT_S, trust_env=False) as carrier:
         transport = streamable_http_client(f"{url}/mcp", http_client=carrier)
         async with Client(transport) as client:
             yield client
@@ -122,15 +123,18 @@ def test_a_failed_turn_is_a_tools_error_that_tells_no_secret(running, upstream):
 def test_a_client_that_leaves_ends_its_call(running, upstream):
     upstream.disconnected.clear()
     upstream.answers(silence())
+    before = len(upstream.requests)
 
     async def leave():
         async with http(running.url) as session:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(1):
-                    await session.call_tool("invoke_maths", {"prompt": "Hi"})
+            call = asyncio.create_task(session.call_tool("invoke_maths", {"prompt": "Hi"}))
+            await asyncio.to_thread(until, lambda: len(upstream.requests) > before)
+            call.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await call
 
     asyncio.run(leave())
-    assert upstream.disconnected.wait(5)
+    assert upstream.disconnected.wait(PATIENT_S)
 
 
 def test_over_stdio_there_are_the_same_tools(root, tmp_path):

@@ -8,6 +8,7 @@ import sys
 
 import httpx
 import pytest
+from support.patience import PATIENT_S
 from support.serving import gateway, served
 from support.upstream import Upstream, says
 
@@ -56,7 +57,9 @@ def test_schemathesis_finds_no_answer_that_the_document_does_not_know(running, d
     command = [sys.executable, "-c", program, "run", str(file), "--url", running.url, "--no-color"]
     command += ["--phases", "coverage", "--include-path", "/v1/chat/completions"]
     command += ["--seed", "7", "--generation-deterministic", "--checks", checks]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=4 * PATIENT_S, check=False
+    )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert " passed" in done.stdout
 
@@ -102,12 +105,12 @@ def test_a_whole_number_may_be_written_with_a_point(running, field):
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "PUT", "OPTIONS"])
 def test_mcp_is_asked_by_post_alone(running, method):
-    found = httpx.request(method, f"{running.url}/mcp", timeout=10, trust_env=False)
+    found = httpx.request(method, f"{running.url}/mcp", timeout=PATIENT_S, trust_env=False)
     assert (found.status_code, found.headers["allow"]) == (405, "POST")
 
 
 def test_mcp_takes_nothing_but_json(running):
-    found = httpx.post(f"{running.url}/mcp", content=b"x", timeout=10, trust_env=False)
+    found = httpx.post(f"{running.url}/mcp", content=b"x", timeout=PATIENT_S, trust_env=False)
     assert (found.status_code, found.json()["error"]["type"]) == (415, "invalid_request_error")
 
 

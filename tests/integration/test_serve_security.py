@@ -12,6 +12,7 @@ import time
 
 import httpx
 import pytest
+from support.patience import PATIENT_S
 from support.serving import gateway, served
 from support.upstream import Answer, Upstream, html, says, status
 
@@ -246,7 +247,7 @@ def test_images_reach_the_model_by_every_way_to_ask(root, upstream, path):
 def raw(running, request: bytes) -> bytes:
     """What comes back for these very bytes."""
     host, _, port = running.url.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), timeout=20) as connection:
+    with socket.create_connection((host, int(port)), timeout=PATIENT_S) as connection:
         connection.sendall(request)
         came = b""
         while piece := connection.recv(65536):
@@ -267,7 +268,7 @@ def test_a_body_in_pieces_is_not_read_beyond_the_limit(running):
 
     try:
         found = httpx.post(
-            f"{running.url}/v1/chat/completions", content=pieces(), timeout=30, trust_env=False
+            f"{running.url}/v1/chat/completions", content=pieces(), timeout=PATIENT_S, trust_env=False
         )
         assert found.status_code == 413
     except httpx.TransportError:  # it was closed while the rest was still being sent
@@ -276,7 +277,7 @@ def test_a_body_in_pieces_is_not_read_beyond_the_limit(running):
 
 @pytest.mark.parametrize("body", [b"[" * 100_000, b'{"a":' * 100_000, b"\xff\xfe", b"", b"NaN", b"1e999999"])
 def test_bodies_that_are_no_object_are_refused(running, body):
-    found = httpx.post(f"{running.url}/v1/chat/completions", content=body, timeout=30, trust_env=False)
+    found = httpx.post(f"{running.url}/v1/chat/completions", content=body, timeout=PATIENT_S, trust_env=False)
     assert found.status_code == 400
 
 
@@ -299,7 +300,7 @@ def test_requests_that_may_be_read_in_two_ways_are_refused(running, request_byte
 )
 def test_a_head_without_end_is_cut_off(running, piece):
     host, _, port = running.url.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), timeout=20) as connection:
+    with socket.create_connection((host, int(port)), timeout=PATIENT_S) as connection:
         connection.sendall(b"GET /healthz HTTP/1.1\r\nhost: a\r\nx: ")
         sent = 0
         with contextlib.suppress(ConnectionError):
@@ -320,12 +321,12 @@ def test_a_head_that_does_not_come_is_waited_for_a_while():
         await PlainTextResponse("ok")(scope, receive, send)
 
     async def seconds_until_closed(port: int, *pieces: bytes) -> tuple[float, bytes]:
+        began = time.perf_counter()
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for number, piece in enumerate(pieces):
             await asyncio.sleep(0.6 if number else 0)
             writer.write(piece)
-        began = time.perf_counter()
-        came = await asyncio.wait_for(reader.read(), 20)
+        came = await asyncio.wait_for(reader.read(), PATIENT_S)
         writer.close()
         return time.perf_counter() - began, came
 
@@ -352,7 +353,7 @@ def test_a_head_that_does_not_come_is_waited_for_a_while():
     silent, half, again, slow = asyncio.run(run())
     assert (silent[1], half[1]) == (b"", b"") and again[1].count(b"200 OK") == 1
     assert slow[1].count(b"200 OK") == 1
-    assert all(0.2 < seconds < 15 for seconds, _ in (silent, half, again))
+    assert all(0.2 < seconds < PATIENT_S for seconds, _ in (silent, half, again))
 
 
 def test_a_web_socket_is_not_opened(running):

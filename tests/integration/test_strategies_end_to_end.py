@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from support.command_line import Done, aivax
+from support.patience import PATIENT_S
 from support.upstream import Answer, Upstream, calls_tool, says, silence, status
 from support.workspaces import write_gateway
 
@@ -39,7 +40,7 @@ class Shop:
         self.root = root
         self.upstream = upstream
 
-    def ask(self, strategy: str, *answers: Answer, timeout_s: float = 15) -> Done:
+    def ask(self, strategy: str, *answers: Answer, timeout_s: float = PATIENT_S) -> Done:
         """Runs the conversation through a gateway with that strategy and a window of 2."""
         self.upstream.requests.clear()
         self.upstream.answers(*answers)

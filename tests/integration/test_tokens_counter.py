@@ -51,9 +51,9 @@ def test_special_tokens_in_a_text_are_text(counter: TiktokenCounter) -> None:
 
 @pytest.mark.parametrize("text", ["a" * 1_000_000, " " * 1_000_000, "\n" * 1_000_000])
 def test_a_huge_run_of_one_character_is_counted(counter: TiktokenCounter, text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     assert counter.count_text(text, "gpt-4o") > 1000
-    assert time.perf_counter() - started < 20
+    assert time.process_time() - started < 20
 
 
 def test_a_long_text_counts_as_if_it_were_not_cut(counter: TiktokenCounter) -> None:

@@ -1,13 +1,15 @@
 """MCP servers as tools: a sound one written with the SDK, over stdio and HTTP, and broken ones."""
 
 import asyncio
-import socket
+import json
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.patience import PATIENT_S, until
+from support.ports import free_port, is_listening
 from support.tool_boxes import SDK_SERVER, Tools, is_running, raw_server
 from support.upstream import Upstream, hang_up, html, silence, status
 
@@ -16,6 +18,8 @@ from aivax_cli.core.types import ToolCall, ToolOutcome
 from aivax_cli.gateway.sections import HttpTool, McpTools
 
 SECRET = "a-secret-of-the-test"
+STARTED_S = 5.0
+"""A wait that a server has to start in, too, however busy the machine."""
 ENVIRON = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "TOOL_SECRET": SECRET, "OTHER": "unseen"}
 
 
@@ -30,16 +34,10 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tools]:
 @pytest.fixture(scope="module")
 def web() -> Iterator[str]:
     """The same server over streamable HTTP; its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen([*SDK_SERVER, "http", str(port)], stderr=subprocess.DEVNULL)
     try:
-        for _ in range(400):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
+        until(lambda: is_listening(port))
         yield f"http://127.0.0.1:{port}/mcp"
     finally:
         process.kill()
@@ -135,8 +133,8 @@ def test_a_process_that_does_not_leave_is_ended_by_force() -> None:
 
 
 def test_a_call_that_is_not_answered_fails_in_time() -> None:
-    with Tools(McpTools(mcp=raw_server("silent"), timeout_s=0.5)) as tools:
-        assert tools.run("echo") == ToolOutcome("echo did not answer within 0.5 s.", failed=True)
+    with Tools(McpTools(mcp=raw_server("silent"), timeout_s=STARTED_S)) as tools:
+        assert tools.run("echo") == ToolOutcome("echo did not answer within 5 s.", failed=True)
 
 
 def test_a_call_can_be_cancelled() -> None:
@@ -150,7 +148,7 @@ def test_a_call_can_be_cancelled() -> None:
                     await tools.box.run(ToolCall("1", "echo", "{}"))
             return time.monotonic() - started
 
-        assert tools.wait(cancelled()) < 3
+        assert tools.wait(cancelled()) < PATIENT_S / 3  # half of what a call may take
 
 
 def test_an_answer_that_is_no_result_is_a_failed_outcome() -> None:
@@ -230,9 +228,9 @@ def test_a_server_behind_an_address_is_called(web: str) -> None:
 
 
 def test_a_call_behind_an_address_fails_in_time(web: str) -> None:
-    with Tools(McpTools(mcp=web, timeout_s=1)) as tools:
+    with Tools(McpTools(mcp=web, timeout_s=STARTED_S)) as tools:
         tools.wait(tools.box.specs())
-        assert tools.run("sleep", {"seconds": 2}) == ToolOutcome("sleep did not answer within 1 s.", True)
+        assert tools.run("sleep", {"seconds": 9}) == ToolOutcome("sleep did not answer within 5 s.", True)
         assert tools.run("add", {"a": 1, "b": 2}) == ToolOutcome("3")
 
 
@@ -257,7 +255,7 @@ def test_a_missing_key_names_its_variable() -> None:
 def test_an_address_that_is_no_tool_server_is_an_error(answer: object) -> None:
     with (
         Upstream(answer) as server,  # type: ignore[arg-type]
-        Tools(McpTools(mcp=server.url, timeout_s=5)) as tools,
+        Tools(McpTools(mcp=server.url, timeout_s=PATIENT_S)) as tools,
         pytest.raises(ToolError, match="cannot be used"),
     ):
         tools.wait(tools.box.specs())
@@ -289,18 +287,22 @@ def test_an_address_that_never_answers_fails_in_time() -> None:
         started = time.monotonic()
         with pytest.raises(ToolError, match=r"did not answer within 0.5 s"):
             tools.wait(tools.box.specs())
-        assert time.monotonic() - started < 6
+        assert time.monotonic() - started < PATIENT_S / 3
 
 
-def test_calls_of_several_turns_do_not_wait_for_each_other() -> None:
-    with Tools(McpTools(mcp=SDK_SERVER)) as tools:
+def test_calls_of_several_turns_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    begun, may_end = tmp_path / "begun", tmp_path / "may end"
+    with Tools(McpTools(mcp=SDK_SERVER, timeout_s=PATIENT_S)) as tools:
 
         async def both() -> list[ToolOutcome]:
             await tools.box.specs()
-            slow = asyncio.create_task(tools.box.run(ToolCall("1", "sleep", '{"seconds": 1}')))
-            await asyncio.sleep(0.1)
+            files = json.dumps({"begun": str(begun), "may_end": str(may_end)})
+            slow = asyncio.create_task(tools.box.run(ToolCall("1", "wait_for_file", files)))
+            while not begun.exists():
+                await asyncio.sleep(0.02)
             quick = await tools.box.run(ToolCall("2", "add", '{"a": 1, "b": 2}'))
             assert not slow.done()
+            may_end.touch()
             return [quick, await slow]
 
-        assert [outcome.text for outcome in tools.wait(both())] == ["3", "awake"]
+        assert [outcome.text for outcome in tools.wait(both())] == ["3", "it is there"]

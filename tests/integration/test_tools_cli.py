@@ -6,13 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.command_line import Done, aivax
 from support.in_process import aivax_here
+from support.patience import PATIENT_S, until
 from support.tool_boxes import SDK_SERVER, is_running, raw_server
 from support.tool_talk import gateway_with_tools, http_tool, text_answer
 from support.upstream import Upstream, calls_tool, chunk, says, sse, tool_call
@@ -173,7 +173,9 @@ def test_a_gateway_without_tools_says_so(model: Upstream, tmp_path: Path) -> Non
 def test_ctrl_c_ends_the_tool_servers(model: Upstream, tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     script = tmp_path / "server.sh"
-    script.write_text(f"#!/bin/sh\necho $$ > {pid_file}\nexec {' '.join(raw_server('silent'))}\n")
+    called = tmp_path / "called"
+    server = " ".join([*raw_server("silent"), str(called)])
+    script.write_text(f"#!/bin/sh\necho $$ > {pid_file}\nexec {server}\n")
     script.chmod(0o755)
     model.answers(calls_tool("echo", {}))
     gateway_with_tools(tmp_path, model, f"  - mcp: [{script}]\n")
@@ -184,15 +186,12 @@ def test_ctrl_c_ends_the_tool_servers(model: Upstream, tmp_path: Path) -> None:
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
-    deadline = time.monotonic() + 30
-    while not model.requests and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(0.2)
+    until(called.exists)
     program.send_signal(signal.SIGINT)
-    _, said = program.communicate(timeout=20)
+    _, said = program.communicate(timeout=PATIENT_S)
     assert program.returncode == 130
     assert said.strip() == b""
-    assert not is_running(int(pid_file.read_text()))
+    until(lambda: not is_running(int(pid_file.read_text())))
 
 
 def test_other_tools_of_a_running_gateway_take_the_place_of_its_own(model: Upstream, tmp_path: Path) -> None:

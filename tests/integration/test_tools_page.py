@@ -2,15 +2,15 @@
 
 import re
 import shutil
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.in_process import aivax_here
+from support.patience import until
+from support.ports import free_port, is_listening
 from support.upstream import Upstream, calls_tool, says
 
 ROOT = Path(__file__).parents[2]
@@ -22,18 +22,12 @@ def orders(tmp_path: Path) -> Iterator[str]:
     """The page's endpoint, run as the page says; its address."""
     (program,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     (tmp_path / "orders.py").write_text(program, encoding="utf-8")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [sys.executable, "orders.py", str(port)], cwd=tmp_path, stderr=subprocess.DEVNULL
     )
     try:
-        for _ in range(200):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
+        until(lambda: is_listening(port))
         yield f"http://127.0.0.1:{port}/orders"
     finally:
         process.kill()

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from support.patience import PATIENT_S
 from websockets.sync.client import ClientConnection, connect
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -32,7 +33,7 @@ class Page:
         self._number += 1
         self._connection.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
         while True:
-            message = json.loads(self._connection.recv(timeout=30))
+            message = json.loads(self._connection.recv(timeout=PATIENT_S))
             if message.get("id") == self._number:
                 assert "error" not in message, message
                 found: dict[str, Any] = message["result"]
@@ -43,7 +44,7 @@ class Page:
         """The value of a JavaScript expression in the page."""
         return self.call("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
 
-    def wait(self, expression: str, seconds: float = 20) -> None:
+    def wait(self, expression: str, seconds: float = PATIENT_S) -> None:
         """Waits until an expression holds."""
         until = time.monotonic() + seconds
         while not self.value(f"Boolean({expression})"):
@@ -103,11 +104,11 @@ def page(url: str, profile: Path) -> Iterator[Page]:
             yield tab
     finally:
         browser.terminate()
-        browser.wait(20)
+        browser.wait(PATIENT_S)
 
 
 def _first_tab(port: str) -> str:
     import httpx
 
-    tabs = httpx.get(f"http://127.0.0.1:{port}/json", timeout=20, trust_env=False).json()
+    tabs = httpx.get(f"http://127.0.0.1:{port}/json", timeout=PATIENT_S, trust_env=False).json()
     return str(next(tab["webSocketDebuggerUrl"] for tab in tabs if tab["type"] == "page"))

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
+from support.patience import PATIENT_S
+from support.ports import free_port
 
-START_S = 30.0
+_CALL: dict[str, Any] = {"timeout": PATIENT_S, "trust_env": False}
 DEFAULT = "tenants/default_tenant/databases/default_database"
 
 
@@ -35,9 +37,7 @@ class ChromaProcess:
             assert self._answers(), "chroma run ended at once"
             return
         for _ in range(5):  # another process may take the free port first
-            with socket.socket() as free:
-                free.bind(("127.0.0.1", 0))
-                self._port = free.getsockname()[1]
+            self._port = free_port()
             if self._answers():
                 return
         raise AssertionError("chroma run ended at once on five ports")
@@ -52,22 +52,24 @@ class ChromaProcess:
             stderr=subprocess.DEVNULL,
             env={**os.environ, "ANONYMIZED_TELEMETRY": "False"},
         )
-        end = time.monotonic() + START_S
+        end = time.monotonic() + PATIENT_S
         while time.monotonic() < end:
             if self._process.poll() is not None:
                 return False
             try:
-                if httpx.get(f"{self.url}/api/v2/heartbeat", timeout=1, trust_env=False).is_success:
+                beat = httpx.get(f"{self.url}/api/v2/heartbeat", timeout=5, trust_env=False)
+                if beat.is_success and "heartbeat" in beat.text:
                     return True
             except httpx.TransportError:
-                time.sleep(0.02)
-        raise AssertionError(f"chroma run does not answer within {START_S} s")
+                pass
+            time.sleep(0.02)
+        raise AssertionError(f"chroma run does not answer within {PATIENT_S:g} s")
 
     def kill(self) -> None:
         """Ends it as a power cut would."""
         assert self._process is not None
         self._process.send_signal(signal.SIGKILL)
-        self._process.wait(10)
+        self._process.wait(PATIENT_S)
 
     def pause(self) -> None:
         """Makes it accept connections and never answer."""
@@ -82,17 +84,17 @@ class ChromaProcess:
         if self._process is not None and self._process.poll() is None:
             self.resume()
             self._process.terminate()
-            self._process.wait(10)
+            self._process.wait(PATIENT_S)
 
     def collections(self) -> dict[str, str]:
         """The ids of all collections by name."""
-        listed = httpx.get(f"{self.url}/api/v2/{DEFAULT}/collections?limit=10000", trust_env=False).json()
+        listed = httpx.get(f"{self.url}/api/v2/{DEFAULT}/collections?limit=10000", **_CALL).json()
         return {each["name"]: each["id"] for each in listed}
 
     def post(self, name: str, what: str, body: dict[str, object]) -> dict[str, object]:
         """Does something to a collection that the program did not ask for."""
         where = f"{self.url}/api/v2/{DEFAULT}/collections/{self.collections()[name]}/{what}"
-        done = httpx.post(where, json=body, trust_env=False)
+        done = httpx.post(where, json=body, **_CALL)
         done.raise_for_status()
         return dict(done.json())
 
@@ -102,4 +104,4 @@ class ChromaProcess:
 
     def remove(self, name: str) -> None:
         """Removes a collection behind the program's back."""
-        httpx.delete(f"{self.url}/api/v2/{DEFAULT}/collections/{name}", trust_env=False).raise_for_status()
+        httpx.delete(f"{self.url}/api/v2/{DEFAULT}/collections/{name}", **_CALL).raise_for_status()

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from support.patience import PATIENT_S
+
 _KEPT = ("PATH", "AIVAX_LANG", "LANG", "LC_ALL", "SYSTEMROOT", "TMPDIR")
 
 
@@ -33,7 +35,7 @@ def aivax(
     home: Path,
     env: Mapping[str, str] | None = None,
     stdin: str | None = None,
-    timeout_s: float = 60,
+    timeout_s: float = 2 * PATIENT_S,
 ) -> Done:
     """Runs `aivax …` in `cwd`; nothing of this machine's user is seen: home, cache, keys or variables."""
     environ = {name: os.environ[name] for name in _KEPT if name in os.environ}

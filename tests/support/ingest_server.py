@@ -12,6 +12,8 @@ import sys
 import time
 from pathlib import Path
 
+from support.patience import PATIENT_S
+
 WINDOW_CHUNKS = 8
 
 
@@ -82,7 +84,7 @@ class IngestServer:
     def close(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(30)
+        self._process.wait(PATIENT_S)
 
     def _line(self) -> str:
         assert self._process.stdout is not None

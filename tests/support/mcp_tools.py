@@ -83,6 +83,15 @@ def sleep(seconds: float) -> str:
     return "awake"
 
 
+@server.tool()
+def wait_for_file(begun: str, may_end: str) -> str:
+    """Makes one file, and waits for the other."""
+    Path(begun).touch()
+    while not Path(may_end).exists():
+        time.sleep(0.02)
+    return "it is there"
+
+
 if __name__ == "__main__":
     if sys.argv[1:2] == ["http"]:
         server.run("streamable-http", host="127.0.0.1", port=int(sys.argv[2]))

@@ -1,4 +1,5 @@
-"""An MCP server of a few lines, for what no sound server does: `python raw_mcp.py MODE`. Starts in no time.
+"""An MCP server of a few lines, for what no sound server does: `python raw_mcp.py MODE [FILE]`. Starts in no
+time. The mode `silent` makes the file when it is called, and does not answer.
 
 Speaks the protocol of 2025-06-18 over stdio. The modes: see the branches.
 """
@@ -9,6 +10,7 @@ import json
 import os
 import sys
 import time
+from pathlib import Path
 
 MODE = sys.argv[1] if len(sys.argv) > 1 else "sound"
 TOOL = {"name": "echo", "description": "Says it again.", "inputSchema": {"type": "object"}}
@@ -63,6 +65,8 @@ def main() -> None:
         if MODE == "garbage":
             sys.stdout.write("Listening on port 3000!\n{\n")
         if MODE == "silent" and request["method"] == "tools/call":
+            if sys.argv[2:]:
+                Path(sys.argv[2]).touch()
             continue
         answer = result(request["method"], request.get("params") or {})
         known = (

@@ -23,6 +23,7 @@ sys.path.insert(0, str(REPOSITORY / "tests"))
 
 from support.in_process import aivax_here  # noqa: E402
 from support.knowledge import write_files  # noqa: E402
+from support.patience import PATIENT_S  # noqa: E402
 from support.terminal_session import CTRL_C, ENTER, TerminalSession  # noqa: E402
 from support.terminal_svg import PictureScreen, svg  # noqa: E402
 from support.upstream import Answer, Request, Upstream, chunk, sse, usage  # noqa: E402
@@ -109,6 +110,9 @@ def model(request: Request) -> Answer:
     small = request.body["model"] == "gpt-5-nano"
     text = next((text for words, text in (TERMS if small else ANSWERS).items() if words in last), "jacket")
     words = [*re.findall(r"\s*\S+\s*?", text), "\n"]
+    if text == TORN and last.endswith(SECOND):
+        # This one is interrupted before its end, however late the interruption.
+        return sse([chunk(word) for word in words[:14]], end=None, ending="stall", pause_s=_WORD_S)
     name, prompt = request.body["model"], sum(len(str(m["content"])) for m in request.body["messages"]) // 4
     tail = {"model": name, "choices": [], "usage": usage(prompt, len(words) * 4 // 3)}
     events = [*(chunk(word, model=name) for word in words), chunk(finish="stop", model=name), tail]
@@ -207,7 +211,7 @@ class Recorder(TerminalSession):
         """Types a command and waits for the shell's prompt."""
         self.person(command)
         before = len(self.raw)
-        self.read_until(lambda: len(self.raw) > before + 2 and self._at_shell(), timeout_s=30)
+        self.read_until(lambda: len(self.raw) > before + 2 and self._at_shell(), timeout_s=PATIENT_S)
         self.look(look_s)
 
     def cleared(self) -> None:

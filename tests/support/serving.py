@@ -8,16 +8,19 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+from support.patience import PATIENT_S, until
 from support.upstream import Upstream
 from support.workspaces import write_gateway
 
+__all__ = ["Server", "gateway", "served", "until"]
+
 _KEPT = ("PATH", "AIVAX_LANG", "LANG", "LC_ALL", "SYSTEMROOT", "TMPDIR")
+_CALL = {"timeout": PATIENT_S, "trust_env": False, "verify": False}
 
 
 class Server:
@@ -31,7 +34,7 @@ class Server:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
-    def wait_ready(self, timeout_s: float = 30) -> None:
+    def wait_ready(self, timeout_s: float = PATIENT_S) -> None:
         assert self._ready.wait(timeout_s), self.said
         assert self.url, self.said
 
@@ -40,15 +43,15 @@ class Server:
         return "\n".join(self.lines)
 
     def post(self, body: object, path: str = "/v1/chat/completions", **more: object) -> httpx.Response:
-        return httpx.post(self.url + path, json=body, timeout=30, trust_env=False, verify=False, **more)  # type: ignore[arg-type]
+        return httpx.post(self.url + path, json=body, **{**_CALL, **more})  # type: ignore[arg-type]
 
     def get(self, path: str) -> httpx.Response:
-        return httpx.get(self.url + path, timeout=30, trust_env=False, verify=False)
+        return httpx.get(self.url + path, **_CALL)  # type: ignore[arg-type]
 
-    def terminate(self, timeout_s: float = 20) -> int:
+    def terminate(self, timeout_s: float = PATIENT_S) -> int:
         self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(timeout_s)
-        self._reader.join(5)
+        self._reader.join(timeout_s)
         return code
 
     def _read(self) -> None:
@@ -86,7 +89,7 @@ def served(workspace: Path, *options: str, env: dict[str, str] | None = None) ->
         if process.poll() is None:
             process.terminate()
             try:
-                process.wait(10)
+                process.wait(PATIENT_S)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -99,11 +102,3 @@ def gateway(
     model = f'{{base_url: "{upstream.url}", name: test-model}}'
     pricing = "pricing: {input: 1, output: 2, cached_input: 0.5}\n"
     return write_gateway(workspace, name, model, number=number, more=pricing + more)
-
-
-def until(holds: Callable[[], bool], timeout_s: float = 10) -> None:
-    """Waits until something holds."""
-    end = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.02)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pexpect
 import pyte
+from support.patience import PATIENT_S
 from support.virtual_terminal import TerminalScreen
 
 from aivax_cli.assets.store import default_cache_dir
@@ -26,6 +27,19 @@ TAB = "\t"
 UP = "\x1b[A"
 
 _KEPT = ("PATH", "AIVAX_LANG", "LANG", "LC_ALL", "TMPDIR")
+
+
+def quickest(attempt: Callable[[], float], limit_s: float) -> float:
+    """The seconds of the first of a few attempts that keeps the limit, or of the best one.
+
+    What the program itself makes slow is slow each time; a machine that does much else is not.
+    """
+    best_s = attempt()
+    for _ in range(4):
+        if best_s < limit_s:
+            break
+        best_s = min(best_s, attempt())
+    return best_s
 
 
 def pasted(text: str) -> str:
@@ -58,7 +72,7 @@ class TerminalSession:
             cwd=str(cwd),
             env=environ,  # type: ignore[arg-type]
             dimensions=(rows, columns),
-            timeout=20,
+            timeout=PATIENT_S,
         )
         # Programs ask where the cursor is; a terminal answers.
         self.screen.write_process_input = self.child.send
@@ -98,7 +112,7 @@ class TerminalSession:
         self.child.send(keys)
         return self
 
-    def wait_for(self, pattern: str, *, count: int = 1, timeout_s: float = 20) -> float:
+    def wait_for(self, pattern: str, *, count: int = 1, timeout_s: float = PATIENT_S) -> float:
         """Reads until the screen and its history hold the pattern `count` times; gives the seconds."""
         started = time.monotonic()
         while len(re.findall(pattern, self.text)) < count:
@@ -107,7 +121,7 @@ class TerminalSession:
             self.read(0.05)
         return time.monotonic() - started
 
-    def read_until(self, holds: Callable[[], bool], timeout_s: float = 20) -> None:
+    def read_until(self, holds: Callable[[], bool], timeout_s: float = PATIENT_S) -> None:
         """Reads until something holds, and looks often."""
         ends = time.monotonic() + timeout_s
         while not holds():
@@ -118,7 +132,7 @@ class TerminalSession:
         """Reads until a prompt waits for input at the bottom."""
         started = time.monotonic()
         while not (self.at_prompt() and self._quiet()):
-            if time.monotonic() - started > 20 or not self.child.isalive():
+            if time.monotonic() - started > PATIENT_S or not self.child.isalive():
                 raise AssertionError(f"no prompt on:\n{self.text}")
             self.read(0.02)
         return time.monotonic() - started
@@ -131,7 +145,7 @@ class TerminalSession:
         self.type(ENTER)
         started = time.monotonic()
         while self.text.count("›") <= marks or not self.at_prompt():
-            if time.monotonic() - started > 20:
+            if time.monotonic() - started > PATIENT_S:
                 raise AssertionError(f"no prompt after {text!r} on:\n{self.text}")
             self.read(0.05)
         return self
@@ -144,10 +158,11 @@ class TerminalSession:
         """Reads until the program has ended; gives its exit code."""
         started = time.monotonic()
         while self.child.isalive():
-            if time.monotonic() - started > 20:
+            if time.monotonic() - started > PATIENT_S:
                 raise AssertionError(f"still running:\n{self.text}")
             self.read(0.05)
-        self.read(0.05)
+        while self.read(0.05):
+            pass
         self.child.close()
         return int(self.child.exitstatus if self.child.exitstatus is not None else -1)
 

@@ -20,8 +20,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
+
+from support.patience import PATIENT_S
 
 Ending = Literal["finish", "cut", "reset", "stall"]
 """How a body ends: as HTTP wants it; by closing early; by a TCP reset; by saying nothing more."""
@@ -264,9 +267,25 @@ def _still_there(connection: socket.socket) -> bool:
         return False
 
 
+def _wait_until_read(connection: socket.socket) -> None:
+    """Waits until the client, on this machine, has read what was sent, as /proc tells where it is there."""
+    table = Path("/proc/net/tcp")
+    ours, theirs = (f":{name[1]:04X}" for name in (connection.getsockname(), connection.getpeername()))
+    ends = time.monotonic() + PATIENT_S
+    while table.exists() and time.monotonic() < ends:
+        rows = [line.split() for line in table.read_text().splitlines()]
+        # Local address, remote address, state, bytes not yet sent and bytes not yet read.
+        waiting = {(row[1][-5:], row[2][-5:]): row[4].split(":") for row in rows[1:]}
+        unread = waiting.get((theirs, ours), ("", "0"))[1]
+        unsent = waiting.get((ours, theirs), ("0", ""))[0]
+        if int(unread, 16) == int(unsent, 16) == 0:
+            return
+        time.sleep(0.01)
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    request_queue_size = 128
+    request_queue_size = 1024
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exception(), ConnectionError):  # a client may leave whenever it likes
@@ -319,6 +338,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.owner.wait_stalled(self.connection)
         elif answer.ending == "reset":
             if answer.pieces:  # a reset throws away what the client's kernel holds unread
+                _wait_until_read(self.connection)
                 time.sleep(0.1)
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 

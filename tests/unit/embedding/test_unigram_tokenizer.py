@@ -60,6 +60,6 @@ def test_a_limit_gives_the_beginning(tokenizer: UnigramTokenizer) -> None:
 
 
 def test_a_limit_spares_the_rest_of_a_huge_word(tokenizer: UnigramTokenizer) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     tokenizer.encode("ab" * 5_000_000, 10)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1

@@ -112,6 +112,6 @@ def test_a_schema_nested_beyond_all_reason_is_refused() -> None:
 
 def test_a_schema_of_thousands_of_parts_is_refused_at_once() -> None:
     huge = {"properties": {f"p{number}": {} for number in range(50_000)}}
-    began = time.monotonic()
+    began = time.process_time()
     assert schema_problem(huge) == "has over 2,000 parts"
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5

@@ -197,7 +197,7 @@ def test_a_limit_below_one_is_refused() -> None:
         Chunker(max_tokens=0)
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "unit", ["a", "word ", "x.\n", "- a\n", "# h\n", "```\n", ">", "[", "|a|b|\n", "\n", "é"]
 )

@@ -167,7 +167,7 @@ def test_rewriting_leaves_fenced_code_alone() -> None:
     assert outside_fences(text, str.upper) == "A\n```\nb\n```\nC\n~~~\nd"
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     "unit", ["# ", "#", "`", "~~~", "- ", "1. ", "[", "![](", " ", "\t", "---\n", "=", "title: "]
 )

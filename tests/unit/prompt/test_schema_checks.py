@@ -52,7 +52,7 @@ def test_a_pattern_that_never_ends_is_given_up() -> None:
     began = time.monotonic()
     found = problems_of(["a" * 80 + "!"] * 9, {"items": {"pattern": "^(a|aa)+$"}})
     assert found == ("a text takes too long to check against its pattern",)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
 
 
 def test_names_of_fields_cannot_keep_a_pattern_busy_either() -> None:

@@ -112,7 +112,7 @@ def test_an_answer_that_was_cut_off_is_not_mended_into_less_than_it_was_to_be() 
 def test_hostile_text_is_given_up_within_seconds(unit: str) -> None:
     began = time.monotonic()
     problems('{"k": ' + unit * (40_000 // len(unit)), {"type": "object", "required": ["zz"]})
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
 
 
 def test_nothing_that_a_terminal_would_obey_gets_into_a_problem() -> None:

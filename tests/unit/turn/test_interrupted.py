@@ -142,7 +142,7 @@ def interrupted(world: World, gateway: Mapping[str, Any], **plan: Any) -> None:
 
     async def main() -> None:
         task = asyncio.ensure_future(follow())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await world.waited_for.wait()
             task.cancel()
             with pytest.raises(asyncio.CancelledError):

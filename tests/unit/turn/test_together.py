@@ -15,11 +15,13 @@ class Steps:
     """Steps that say their name, and remember how they ended."""
 
     def __init__(self) -> None:
+        self.begun: list[str] = []
         self.ended: list[str] = []
         self.go = asyncio.Event()
 
     async def waits(self, name: str) -> AsyncGenerator[Event, None]:
         try:
+            self.begun.append(name)
             yield TextDelta(f"{name} begins")
             await self.go.wait()
             yield TextDelta(f"{name} ends")
@@ -86,7 +88,8 @@ def test_cancelling_whoever_waits_ends_every_step() -> None:
     async def run() -> None:
         steps = Steps()
         waiting = asyncio.create_task(texts(together(steps.waits("a"), steps.waits("b"))))
-        await asyncio.sleep(0.01)
+        while sorted(steps.begun) != ["a", "b"]:
+            await asyncio.sleep(0)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
