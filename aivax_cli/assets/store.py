@@ -25,6 +25,7 @@ from msgspec.structs import replace
 
 from aivax_cli.assets.fetch import Fetcher
 from aivax_cli.assets.gather import Gatherer, sha256_of, wheel_members
+from aivax_cli.assets.offline import is_offline as is_offline
 from aivax_cli.assets.pulled import PulledList
 from aivax_cli.assets.table import ASSETS, DEFAULT_ASSETS, Asset, LocalFile, Source, Url
 from aivax_cli.core.errors import AssetError, UsageError, unknown_name
@@ -47,11 +48,6 @@ def default_cache_dir(environ: Mapping[str, str]) -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("aivax", appauthor=False))
-
-
-def is_offline(environ: Mapping[str, str]) -> bool:
-    """Whether `AIVAX_OFFLINE` forbids fetching."""
-    return environ.get("AIVAX_OFFLINE", "").strip().lower() not in ("", "0", "false", "no", "off")
 
 
 class AssetStore:

@@ -7,13 +7,14 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
-from aivax_cli.assets.store import AssetStore
 from aivax_cli.core.errors import AssetError
 from aivax_cli.core.types import Message
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tiktoken import Encoding
 
 # What OpenAI's chat format adds, from
@@ -39,6 +40,14 @@ def encoding_name(model: str) -> str:
     return "cl100k_base" if _CL100K_MODELS.match(name) else "o200k_base"
 
 
+class Files(Protocol):
+    """Where the encodings' tables are, such as the `AssetStore`."""
+
+    def path(self, name: str) -> Path:
+        """The file of that name, which may be fetched first. Raises AssetError."""
+        ...
+
+
 class TiktokenCounter:
     """Counts with OpenAI's encodings. Never fails: without their tables it estimates.
 
@@ -46,7 +55,7 @@ class TiktokenCounter:
     Implements `core.ports.TokenCounter`; may be shared by threads.
     """
 
-    def __init__(self, store: AssetStore) -> None:
+    def __init__(self, store: Files) -> None:
         self._store = store
         self._encodings: dict[str, Encoding | None] = {}
         self._lock = Lock()

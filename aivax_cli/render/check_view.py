@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING
 
 from aivax_cli.render.money import usd_short
 from aivax_cli.render.safe_text import safe_line
-from aivax_cli.render.status import Status as StatusLine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from decimal import Decimal
     from types import TracebackType
     from typing import Self
 
+    from rich.table import Table
+
     from aivax_cli.checks.results import CaseResult, Comparison, Run
     from aivax_cli.render.screen import Screen
+    from aivax_cli.render.status import Status as StatusLine
 
 _MARKS = {"pass": ("✓", "green"), "fail": ("✗", "red"), "error": ("!", "yellow"), "skip": ("-", "dim")}
 
@@ -30,11 +32,10 @@ class CheckProgress:
     """How far a run is, on one line."""
 
     def __init__(self, screen: Screen, total: int) -> None:
-        self._screen = screen
         self._total = total
         self._done = 0
         self._bad = 0
-        self._line = StatusLine(screen.aside)
+        self._line = None if screen.quiet or not screen.watched else _status_line(screen)
 
     def __enter__(self) -> Self:
         return self
@@ -42,15 +43,22 @@ class CheckProgress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._line.clear()
+        if self._line is not None:
+            self._line.clear()
 
     def add(self, result: CaseResult) -> None:
         """One more test is done."""
         self._done += 1
         self._bad += result.status.value in ("fail", "error")
-        if not self._screen.quiet:
+        if self._line is not None:
             bad = f", {self._bad} not passed" if self._bad else ""
             self._line.say(f"{self._done} of {self._total} tests{bad}")
+
+
+def _status_line(screen: Screen) -> StatusLine:
+    from aivax_cli.render.status import Status
+
+    return Status(screen.aside)
 
 
 def show_run(screen: Screen, run: Run, start: Path, comparison: Comparison | None = None) -> None:
@@ -58,6 +66,20 @@ def show_run(screen: Screen, run: Run, start: Path, comparison: Comparison | Non
 
     Of many tests only those are in the table that did not pass.
     """
+    shown = [result for result in run.results if result.status.value != "pass"]
+    if len(run.results) <= _MOST_ROWS:
+        shown = list(run.results)
+    if shown:
+        screen.show(_table(shown, start, screen.words))
+        screen.show("")
+    screen.line(_summary(run, screen.words))
+    for reason in run.verdict.reasons:
+        screen.line(screen.words(safe_line(reason)), "red")
+    for line in _since(comparison) if comparison else ():
+        screen.line(screen.words(safe_line(line)))
+
+
+def _table(results: Sequence[CaseResult], start: Path, words: Callable[[str], str]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
@@ -67,28 +89,14 @@ def show_run(screen: Screen, run: Run, start: Path, comparison: Comparison | Non
     table.add_column("passed", justify="right")
     table.add_column("cost", justify="right")
     table.add_column("first difference", overflow="fold")
-    shown = [result for result in run.results if result.status.value != "pass"]
-    if len(run.results) <= _MOST_ROWS:
-        shown = list(run.results)
-    for result in shown:
+    for result in results:
         mark, colour = _MARKS[result.status.value]
         passed = f"{result.passed}/{len(result.samples)}" if result.samples else ""
-        spent = "" if not result.samples else _spent(result.usd, screen.words)
+        spent = "" if not result.samples else _spent(result.usd, words)
         table.add_row(
-            Text(mark, colour),
-            Text(result.name),
-            passed,
-            spent,
-            Text(_difference(result, start, screen.words)),
+            Text(mark, colour), Text(result.name), passed, spent, Text(_difference(result, start, words))
         )
-    if shown:
-        screen.show(table)
-        screen.show("")
-    screen.show(Text(_summary(run, screen.words)))
-    for reason in run.verdict.reasons:
-        screen.show(Text(screen.words(safe_line(reason)), "red"))
-    for line in _since(comparison) if comparison else ():
-        screen.show(Text(screen.words(safe_line(line))))
+    return table
 
 
 def _difference(result: CaseResult, start: Path, words: Callable[[str], str]) -> str:

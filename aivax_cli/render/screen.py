@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -71,13 +71,21 @@ class Screen:
         self.held = False
         """Whether the terminal waits for a person's answer: nothing may be painted on it."""
 
-        self.out = _console(stdout or sys.stdout, look, language)
-        self.err = _console(stderr or sys.stderr, look, language)
-        for each in (self.out, self.err):
-            if not each.is_terminal and "COLUMNS" not in os.environ:
-                each.width = _PIPE_COLUMNS
+        self._look = look
+        self._stdout = stdout or sys.stdout
+        self._stderr = stderr or sys.stderr
         if look.problem:
             self.warn(look.problem)
+
+    @cached_property
+    def out(self) -> Console:
+        """stdout. It takes 20 ms to load what it is made of, so it is there once somebody asks for it."""
+        return _console(self._stdout, self._look, self.language)
+
+    @cached_property
+    def err(self) -> Console:
+        """stderr, likewise."""
+        return _console(self._stderr, self._look, self.language)
 
     @contextmanager
     def making_way(self, make_way: Callable[[], None]) -> Iterator[None]:
@@ -104,7 +112,12 @@ class Screen:
     @property
     def interactive(self) -> bool:
         """Whether a person reads stdout as it comes."""
-        return self.out.is_terminal and not self.json_output
+        return self._stdout.isatty() and not self.json_output
+
+    @property
+    def watched(self) -> bool:
+        """Whether a person sees what is put aside."""
+        return self.interactive or self._stderr.isatty()
 
     @property
     def aside(self) -> Console:
@@ -120,18 +133,27 @@ class Screen:
 
         Nothing of it is lost, whatever characters stdout can have.
         """
-        indent = 2 if self.out.is_terminal else None
-        narrow = not self.out.encoding.startswith("utf")
+        indent = 2 if self._stdout.isatty() else None
+        narrow = not (getattr(self._stdout, "encoding", None) or "utf-8").lower().startswith("utf")
         self.write(json.dumps(value, ensure_ascii=narrow, indent=indent, default=_plain) + "\n")
 
     def write(self, text: str) -> None:
         """Text on stdout exactly as it is, at once."""
-        self.out.file.write(text)
-        self.out.file.flush()
+        self._stdout.write(text)
+        self._stdout.flush()
 
     def show(self, renderable: RenderableType) -> None:
         """A table or text that is the command's data, on stdout. A pipe gets it unfolded."""
         self.out.print(renderable)
+
+    def line(self, text: str, style: str = "") -> None:
+        """A line of text, no markup, that is the command's data, on stdout. A pipe gets it as it is."""
+        if self._stdout.isatty() or self._look.colour:
+            from rich.text import Text
+
+            self.show(Text(text, style))
+        else:
+            self.write(text + "\n")
 
     def tell(self, renderable: RenderableType) -> None:
         """Something for a person beside the data; silent with --quiet."""
@@ -192,7 +214,7 @@ def _console(file: TextIO, look: Appearance, language: Language) -> Console:
     terminal = file.isatty()
     # Who asks for colour in a file gets it. Rich would take the file for a terminal, and move its cursor.
     forced = look.colour is True and not terminal and not look.plain
-    return made(
+    console = made(
         file=file,
         highlight=False,
         no_color=True if look.colour is False else None,
@@ -200,6 +222,9 @@ def _console(file: TextIO, look: Appearance, language: Language) -> Console:
         color_system="256" if forced else "auto",
         theme=Theme(_styles(look.palette)) if look.palette else None,
     )
+    if not terminal and "COLUMNS" not in os.environ:
+        console.width = _PIPE_COLUMNS
+    return console
 
 
 def _styles(palette: Mapping[str, str]) -> dict[str, str]:

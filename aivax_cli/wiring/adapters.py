@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from threading import Lock
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,6 +24,28 @@ def asset_store(
     from aivax_cli.assets.store import AssetStore
 
     return AssetStore.from_environment(environ, on_progress)
+
+
+class LateStore:
+    """The user's store of downloaded files, opened when it is first needed. Most turns need none of them,
+    and to open it is to find its folder and read pip's settings, which takes 10 ms."""
+
+    def __init__(self, environ: Mapping[str, str], on_progress: Progress | None = None) -> None:
+        self._environ = environ
+        self._on_progress = on_progress
+        self._lock = Lock()  # tokens may be counted on several threads
+        self._store: AssetStore | None = None
+
+    def get(self) -> AssetStore:
+        """The store."""
+        with self._lock:
+            if self._store is None:
+                self._store = asset_store(self._environ, on_progress=self._on_progress)
+            return self._store
+
+    def path(self, name: str) -> Path:
+        """See `AssetStore.path`."""
+        return self.get().path(name)
 
 
 def ledger(workspace: Workspace) -> Ledger:
@@ -52,8 +75,8 @@ def model_file(store: AssetStore, name: str) -> Path:
     return store.path(name)
 
 
-def local_engine(store: AssetStore, environ: Mapping[str, str] = os.environ) -> LocalEngine:
+def local_engine(store: LateStore, environ: Mapping[str, str] = os.environ) -> LocalEngine:
     """Runs `@local/…`; starts nothing before the first call. The caller closes it."""
     from aivax_cli.model.local import LocalEngine
 
-    return LocalEngine(lambda name: model_file(store, name), environ)
+    return LocalEngine(lambda name: model_file(store.get(), name), environ)

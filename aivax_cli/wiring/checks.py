@@ -11,12 +11,12 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from aivax_cli.core.errors import AivaxError, DefinitionError, Fault, NotFoundError, UsageError
-from aivax_cli.wiring.adapters import asset_store
+from aivax_cli.wiring.adapters import LateStore
 from aivax_cli.wiring.budgets import UncountedDay
 from aivax_cli.wiring.gateways import GatewayRuntime, open_workspace
 
 if TYPE_CHECKING:
-    from aivax_cli.assets.store import AssetStore, Progress
+    from aivax_cli.assets.store import Progress
     from aivax_cli.checks.assertions.base import Ground
     from aivax_cli.checks.cases import Case
     from aivax_cli.checks.cassettes import Cassettes, Tape
@@ -61,7 +61,7 @@ async def open_bench(
 
         return RecordedEmbeddings(endpoint, model, cassettes.shared_tape("embeddings"))
 
-    store = asset_store(environ, on_progress=on_download)
+    store = LateStore(environ, on_download)
     opening = open_workspace(
         workspace,
         environ=environ,
@@ -218,7 +218,7 @@ async def _asked(runtime: GatewayRuntime, conversation: Conversation) -> Reply:
     return Reply(text, runtime.charges, total_usd(runtime.charges))
 
 
-def _similarity(store: AssetStore) -> Callable[[str, str], float]:
+def _similarity(store: LateStore) -> Callable[[str, str], float]:
     """Calibrated similarity by the built-in embedder, which is loaded at the first comparison."""
     from functools import cache
     from threading import Lock
@@ -229,7 +229,7 @@ def _similarity(store: AssetStore) -> Callable[[str, str], float]:
     def embedder() -> Embedder:
         from aivax_cli.wiring.knowledge import built_in_embedder
 
-        return built_in_embedder(store)
+        return built_in_embedder(store.get())
 
     def compare(wanted: str, found: str) -> float:
         from aivax_cli.retrieval.calibration import similarity

@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from aivax_cli.core.errors import UsageError
-from aivax_cli.wiring.adapters import asset_store, ledger, local_engine, model_pool
+from aivax_cli.wiring.adapters import LateStore, ledger, local_engine, model_pool
 from aivax_cli.wiring.budgets import budget_guard, reservations
 from aivax_cli.wiring.knowledge import LateKnowledge, WrapEndpoint, as_it_is, knowledge_base
 from aivax_cli.wiring.plans import instructions, plan_turn
@@ -236,7 +236,7 @@ async def open_workspace(
     from aivax_cli.model.tokens import TiktokenCounter
     from aivax_cli.usage.price_book import GenaiPriceBook
 
-    store = asset_store(environ, on_progress=on_download)
+    store = LateStore(environ, on_download)
     async with AsyncExitStack() as stack:
         engine = stack.enter_context(local_engine(store, environ))
         keys = Keys(environ, workspace.root)
@@ -246,7 +246,7 @@ async def open_workspace(
             stack.callback(tracing.close)
         traced = traced_embedders(tracing)
         knowledge = LateKnowledge(
-            lambda: knowledge_base(workspace, store, environ, wrap=wrap or as_it_is, traced=traced)
+            lambda: knowledge_base(workspace, store.get(), environ, wrap=wrap or as_it_is, traced=traced)
         )
         stack.callback(knowledge.close)
         prices = GenaiPriceBook()

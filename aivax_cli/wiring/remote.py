@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def remote_texts(workspace: Workspace, environ: Mapping[str, str]) -> RemoteTexts:
     """The workspace's copies of texts from elsewhere. Fetches nothing by itself."""
-    from aivax_cli.assets.store import is_offline
+    from aivax_cli.assets.offline import is_offline
     from aivax_cli.model.remote_text import RemoteTexts
 
     return RemoteTexts(workspace.state_dir / "remote", offline=is_offline(environ))
