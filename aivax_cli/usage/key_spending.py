@@ -91,8 +91,11 @@ def _spent_with_key(connection: sqlite3.Connection, name: str, now: datetime) ->
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'turn_metadata'").fetchone():
         return Decimal(0)  # nobody has noted anything yet
     rows = connection.execute(
-        "SELECT unit_price_usd, sum(quantity) FROM charges WHERE at >= ? AND unit_price_usd IS NOT NULL"
-        " AND turn_id IN (SELECT turn_id FROM turn_metadata WHERE key = ? AND value = ?) GROUP BY 1",
+        # Of the day's charges each is looked up: a key has far more turns behind it.
+        "SELECT unit_price_usd, sum(quantity) FROM charges"
+        " WHERE substr(at, 1, 10) = ? AND unit_price_usd IS NOT NULL AND EXISTS"
+        " (SELECT 1 FROM turn_metadata AS m WHERE m.turn_id = charges.turn_id AND m.key = ? AND m.value = ?)"
+        " GROUP BY 1",
         (day, KEY_METADATA, name.removeprefix("key:")),
     )
     return sum((Decimal(unit) * quantity for unit, quantity in rows), Decimal(0))

@@ -8,8 +8,8 @@ from typing import Final
 from aivax_cli.core.errors import LedgerError
 from aivax_cli.storage.sqlite_file import FileKind, SqliteFile
 
-# The last two indexes are in the order that sums are made in: a million charges need no sorting. An older
-# ledger without them is summed more slowly.
+# Indexes are in the order that sums are made in: a million charges need no sorting. Each is written to by
+# every charge, so there are no others; older ledgers have one by `at`.
 _SCHEMA: Final = """
 CREATE TABLE charges (
     id INTEGER PRIMARY KEY,
@@ -24,7 +24,6 @@ CREATE TABLE charges (
     description TEXT NOT NULL,
     estimated INTEGER NOT NULL    -- 1: the tokens were counted here, not reported by the endpoint
 );
-CREATE INDEX charges_at ON charges (at);
 CREATE INDEX charges_day ON charges
     (substr(at, 1, 10), gateway, model, sku, unit_price_usd, quantity, estimated);
 CREATE INDEX charges_turn ON charges (turn_id, at, unit_price_usd);

@@ -121,7 +121,7 @@ def _spent(connection: sqlite3.Connection, gateway: str, now: datetime) -> Decim
     day = now.astimezone(UTC).date().isoformat()
     rows = connection.execute(
         "SELECT unit_price_usd, sum(quantity) FROM charges"
-        " WHERE at >= ? AND gateway = ? AND unit_price_usd IS NOT NULL GROUP BY 1",
+        " WHERE substr(at, 1, 10) = ? AND gateway = ? AND unit_price_usd IS NOT NULL GROUP BY 1",
         (day, gateway),
     )
     return sum((Decimal(unit) * quantity for unit, quantity in rows), Decimal(0))

@@ -23,6 +23,7 @@ METADATA: Final = "metadata:"
 _SAID: Final = "charges.turn_id IN (SELECT turn_id FROM turn_metadata WHERE key = ? AND value = ?)"
 _EXACT: Final = Context(prec=200)
 """The default of 28 digits would round the sum of a huge and a tiny amount."""
+_MIDNIGHT: Final = "T00:00:00.000Z"
 _MOST_FLAGS: Final = 40
 _MEMORY: Final = "PRAGMA cache_size=-65536"
 """64 MB: what sorting a million charges takes where no index has them in order. SQLite's own are 2."""
@@ -200,10 +201,17 @@ def _keys(connection: sqlite3.Connection, by: Sequence[str]) -> tuple[list[str],
 
 def _where(connection: sqlite3.Connection, selection: Selection) -> tuple[str, list[str]]:
     conditions, values = [], []
-    for name, moment in (("at >= ?", selection.since), ("at < ?", selection.until)):
-        if moment is not None:
-            conditions.append(name)
-            values.append(_iso(moment))
+    for sign, moment in ((">=", selection.since), ("<", selection.until)):
+        if moment is None:
+            continue
+        at = _iso(moment)
+        day, midnight = at[:10], at[10:] == _MIDNIGHT
+        # Days are indexed, moments are not.
+        conditions.append(f"substr(at, 1, 10) {sign if midnight else sign[0] + '='} ?")
+        values.append(day)
+        if not midnight:
+            conditions.append(f"at {sign} ?")
+            values.append(at)
     for column, wanted in zip(COLUMNS, (selection.gateways, selection.models, selection.skus), strict=True):
         if wanted:
             conditions.append("(" + " OR ".join([f"{column} GLOB ?"] * len(wanted)) + ")")
