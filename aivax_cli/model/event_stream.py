@@ -29,13 +29,14 @@ class EventParser:
         end = rest.rfind(_EMPTY_LINE, searched)
         if end < 0:
             return []
-        blocks = bytes(rest[:end]).split(_EMPTY_LINE)
+        # Decoded as one: no character of UTF-8 reaches over a line's end.
+        blocks = rest[:end].decode("utf-8", "replace").split("\n\n")
         del rest[: end + len(_EMPTY_LINE)]
         return [data for block in blocks if (data := _data(block)) is not None]
 
     def finish(self) -> list[str]:
         """The data of a last event that no empty line follows."""
-        data = _data(bytes(self._rest))
+        data = _data(self._rest.decode("utf-8", "replace"))
         self._rest.clear()
         return [] if data is None else [data]
 
@@ -51,13 +52,13 @@ class EventParser:
         return piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
-def _data(block: bytes) -> str | None:
+def _data(block: str) -> str | None:
     """The data of an event; None for a block without any."""
-    if block.startswith(b"data: ") and b"\n" not in block:
-        return block[6:].decode("utf-8", "replace")  # as nearly every event is written
+    if block.startswith("data: ") and "\n" not in block:
+        return block[6:]  # as nearly every event is written
     lines = []
-    for line in block.split(b"\n"):
-        name, _, value = line.partition(b":")
-        if name == b"data":
-            lines.append(value.removeprefix(b" "))
-    return b"\n".join(lines).decode("utf-8", "replace") if lines else None
+    for line in block.split("\n"):
+        name, _, value = line.partition(":")
+        if name == "data":
+            lines.append(value.removeprefix(" "))
+    return "\n".join(lines) if lines else None

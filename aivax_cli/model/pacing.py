@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-BEAT_S = 1 / 60
-"""What a screen takes to show its next picture: nobody sees the difference."""
+BEAT_S = 1 / 30
+"""How long what comes too quickly to be read is kept at most: two pictures of a screen, fewer than a film's."""
+QUICK_S = 1 / 60
+"""Pieces that come closer together than this are read by the beat."""
 _BEGINNING = 3
 """Pieces that are read as they come: the first words are waited for."""
 
@@ -49,5 +51,5 @@ class Pace:
         elif self.quick:
             self.quick = now - asked < BEAT_S / 4
         else:
-            self.quick = now - self._read_at < BEAT_S
+            self.quick = now - self._read_at < QUICK_S
         self._read_at = now
