@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 BEAT_S = 1 / 30
-"""How long what comes too quickly to be read is kept at most: two pictures of a screen, fewer than a film's."""
+"""How long a piece of a quick stream waits at most: less than one picture of a film."""
 QUICK_S = 1 / 60
 """Pieces that come closer together than this are read by the beat."""
 _BEGINNING = 3

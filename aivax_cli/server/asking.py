@@ -102,7 +102,7 @@ class KeptAnswer:
     async def of(cls, request: Request, asked: ChatRequest) -> KeptAnswer:
         """Raises RequestError (409) when the key is another request's, or this one is under way."""
         backend = backend_of(request)
-        owner = str(getattr(request.state, "owner", ""))
+        owner: str = request.scope.get("state", {}).get("owner", "")
         kept = cls(backend.answers, owner, asked.idempotency_key)
         await kept._claim(asked)
         return kept

@@ -32,11 +32,14 @@ class ChatCompletions:
     Starlette puts more around a function that takes a request, which every request would pay for.
     """
 
-    async def __call__(self, scope: Any, receive: Any, send: Send) -> None:
-        """See ASGI."""
+    def __init__(self) -> None:
         from starlette.requests import Request
 
-        request = Request(scope, receive)
+        self._request = Request
+
+    async def __call__(self, scope: Any, receive: Any, send: Send) -> None:
+        """See ASGI."""
+        request = self._request(scope, receive)
         body = await with_images(request, read_body(await body_of(request)))
         response = await _response(request, chat_request(body))
         await response(scope, receive, send)

@@ -46,8 +46,6 @@ class ChatRequest(Struct, frozen=True):
 
 async def body_of(request: Request) -> bytes:
     """The request's body. Raises RequestError when it is longer than `MOST_BYTES`, or does not come."""
-    from starlette.requests import ClientDisconnect
-
     said = request.headers.get("content-length", "")
     if said.isascii() and said.isdigit() and int(said[:20]) > MOST_BYTES:
         raise _too_long()
@@ -58,6 +56,8 @@ async def body_of(request: Request) -> bytes:
             while more:
                 message = await request.receive()
                 if message["type"] == "http.disconnect":
+                    from starlette.requests import ClientDisconnect
+
                     raise ClientDisconnect
                 data += message.get("body", b"")
                 more = message.get("more_body", False)

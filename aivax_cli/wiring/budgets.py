@@ -42,11 +42,11 @@ def budget_guard(
     gateway: Gateway, workspace: Workspace, prices: PriceBook, counter: TokenCounter, day: Day
 ) -> BudgetGuard | None:
     """Who holds one turn to the gateway's budget; None where there is no budget."""
-    from aivax_cli.usage.guard import BudgetGuard
-
     budget = gateway.budget
     if budget is None or (budget.usd_per_request is None and budget.usd_per_day is None):
         return None
+    from aivax_cli.usage.guard import BudgetGuard
+
     names = gateway.knowledge.collections if gateway.knowledge else []
     readers = embedding_targets(workspace, names)
     return BudgetGuard(budget, prices, counter, day, gateway.name, readers, tuple(gateway.locked))

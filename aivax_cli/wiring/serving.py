@@ -14,6 +14,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from aivax_cli.core.errors import AivaxError, NotFoundError, unknown_name
+from aivax_cli.gateway.request_overrides import request_fields, request_tools, with_fields
 from aivax_cli.gateway.workspace import LoadedGateway, Workspace
 from aivax_cli.wiring.bookkeeping import Books, open_books
 from aivax_cli.wiring.gateways import GatewayRuntime, open_workspace
@@ -157,8 +158,6 @@ class WorkspaceBackend:
 
     def open(self, asked: ChatRequest) -> ServedGateway:
         """See `server.backend.Backend.open`."""
-        from aivax_cli.gateway.request_overrides import request_fields, request_tools
-
         now = self._now
         ready = self._found(asked.model)
         fields = request_fields(asked.body)
@@ -298,8 +297,6 @@ def _read(workspace: Workspace, opened: OpenWorkspace, before: Mapping[str, _Rea
 
 def _changed(now: _Generation, reference: str, ready: _Ready, fields: Mapping[str, object]) -> _Ready:
     """The gateway with a request's fields. Raises UsageError, which names no file of the workspace."""
-    from aivax_cli.gateway.request_overrides import with_fields
-
     key = (reference, json.dumps(fields, sort_keys=True))
     if key in now.changed:
         return now.changed[key]
