@@ -89,8 +89,9 @@ class Tree(Struct, frozen=True):
     def scalars(self) -> Iterator[tuple[FieldPath, Value]]:
         """Every scalar with its path, in the order of the file."""
         for path in self.places:
-            if self._is_scalar(path):
-                yield path, self.at(path)
+            value = self.at(path)
+            if not isinstance(value, (list, dict)):
+                yield path, value
 
     def _nearest(self, path: FieldPath) -> FieldPath:
         while path and path not in self.places:
@@ -147,30 +148,33 @@ def _compose(text: str, loader: Any) -> _Node | None:
     stack = [root]
     anchors: dict[str, _Node] = {}
     documents = 0
+    nodes = 1
     for event in yaml.parse(text, Loader=loader):
         line = event.start_mark.line + 1 if event.start_mark else 1
-        if isinstance(event, yaml.DocumentStartEvent):
-            documents += 1
-            if documents > 1:
-                raise SyntaxTrouble(line, "a second document begins here; keep one document in a file")
-        elif isinstance(event, yaml.AliasEvent):
-            _append(stack, _aliased(anchors, event.anchor or "", line), line)
-        elif isinstance(event, (yaml.CollectionEndEvent)):
-            done = stack.pop()
-            done.open = False
-            stack[-1].size += done.size
-            _bound(stack, line)
-        elif isinstance(event, (yaml.ScalarEvent, yaml.CollectionStartEvent)):
-            node = _node(event, line)
-            if event.anchor:
+        if isinstance(event, yaml.NodeEvent):
+            is_alias = isinstance(event, yaml.AliasEvent)
+            node = _aliased(anchors, event.anchor or "", line) if is_alias else _node(event, line)
+            nodes += node.size
+            if nodes > MAX_NODES:
+                many = f"expands to more than {MAX_NODES:,} values; no definition is that large"
+                raise SyntaxTrouble(line, many)
+            if event.anchor and not is_alias:
                 anchors[event.anchor] = node
-            if node.children is None:
-                _append(stack, node, line)
-            else:
-                stack[-1].children.append(node)  # type: ignore[union-attr]
+            stack[-1].children.append(node)  # type: ignore[union-attr]
+            if node.open:
                 stack.append(node)
                 if len(stack) > MAX_DEPTH:
                     raise SyntaxTrouble(line, f"is nested deeper than {MAX_DEPTH} levels")
+            else:
+                stack[-1].size += node.size
+        elif isinstance(event, yaml.CollectionEndEvent):
+            done = stack.pop()
+            done.open = False
+            stack[-1].size += done.size
+        elif isinstance(event, yaml.DocumentStartEvent):
+            documents += 1
+            if documents > 1:
+                raise SyntaxTrouble(line, "a second document begins here; keep one document in a file")
     return root.children[0] if root.children else None
 
 
@@ -178,18 +182,6 @@ def _node(event: Any, line: int) -> _Node:
     if isinstance(event, yaml.ScalarEvent):
         return _Node(line, event.tag, event.value, plain=event.implicit[0], open=False)
     return _Node(line, event.tag, children=[], mapping=isinstance(event, yaml.MappingStartEvent))
-
-
-def _append(stack: list[_Node], node: _Node, line: int) -> None:
-    parent = stack[-1]
-    parent.children.append(node)  # type: ignore[union-attr]
-    parent.size += node.size
-    _bound(stack, line)
-
-
-def _bound(stack: list[_Node], line: int) -> None:
-    if sum(node.size for node in stack) > MAX_NODES:
-        raise SyntaxTrouble(line, f"expands to more than {MAX_NODES:,} values; no definition is that large")
 
 
 def _aliased(anchors: dict[str, _Node], name: str, line: int) -> _Node:
