@@ -35,7 +35,9 @@ async def found_by_rule(case: Case, answer: Answer, ground: Ground) -> list[Find
             found = await _decided(assertion, answer, ground, case.settings.timeout_s)
             findings.append(_of_assertion(assertion, found, line))
     if case.test.only is None:
-        for name, limit in case.limits.model_dump(exclude_none=True).items():
+        for name, limit in case.limits:
+            if limit is None:
+                continue
             found = by_rule(Assertion.model_validate({name: limit}), answer, ground)
             findings.append(_finding(f"limits.{name}", found, case.located.line))
     return findings

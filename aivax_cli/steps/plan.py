@@ -66,8 +66,9 @@ class TurnPlan(Struct, frozen=True):
     @property
     def parameters(self) -> dict[str, JsonValue]:
         """The wire fields of the gateway's parameters; `extra_body` last, it wins."""
-        given = self.gateway.parameters.model_dump(exclude_none=True, exclude={"extra_body"})
-        return {**given, **self.gateway.parameters.extra_body}
+        fields = dict(self.gateway.parameters)
+        further = fields.pop("extra_body")
+        return {**{name: value for name, value in fields.items() if value is not None}, **further}
 
 
 class Ports(Struct, frozen=True):

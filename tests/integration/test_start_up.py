@@ -5,14 +5,27 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.upstream import Upstream, says
+from support.workspaces import write_gateway
 
 LATE = ("chromadb", "onnxruntime", "numpy", "tiktoken", "starlette", "uvicorn", "prompt_toolkit")
 
+NOT_FOR_CHECKS = (
+    "httpx",
+    "rich",
+    "platformdirs",
+    "importlib.metadata",
+    "genai_prices",
+    "aivax_cli.assets.store",
+    "aivax_cli.checks.reports.html",
+)
+"""What a run of checks in a pipe does without, where all pass: each takes 5 to 50 ms."""
+
 _PROBE = """
 import sys
-from aivax_cli.cli.app import app
+from aivax_cli.__main__ import main
 try:
-    app(sys.argv[1:], prog_name="aivax")
+    main()
 except SystemExit as stop:
     code = stop.code or 0
 print("loaded:", *[name for name in {late!r} if name in sys.modules], file=sys.stderr)
@@ -20,9 +33,11 @@ raise SystemExit(code)
 """
 
 
-def loaded_by(*arguments: str, cwd: Path, environ: dict[str, str] | None = None) -> list[str]:
+def loaded_by(
+    *arguments: str, cwd: Path, environ: dict[str, str] | None = None, late: tuple[str, ...] = LATE
+) -> list[str]:
     done = subprocess.run(
-        [sys.executable, "-c", _PROBE.format(late=LATE), *arguments],
+        [sys.executable, "-c", _PROBE.format(late=late), *arguments],
         cwd=cwd,
         capture_output=True,
         text=True,
@@ -60,3 +75,24 @@ def test_shell_completion_loads_no_heavy_library(workspace: Path) -> None:
 
     environ = {**os.environ, "_AIVAX_COMPLETE": "complete_bash", "COMP_WORDS": "aivax ", "COMP_CWORD": "1"}
     assert loaded_by(cwd=workspace, environ=environ) == []
+
+
+def test_a_run_of_checks_loads_only_what_it_uses(tmp_path: Path) -> None:
+    (tmp_path / "checks").mkdir()
+    tests = [f"  - {{id: t{n}, input: 'The capital?', expect: [{{contains: Paris}}]}}" for n in range(50)]
+    (tmp_path / "checks" / "t.yaml").write_text("\n".join(["gateway: g", "tests:", *tests]))
+    with Upstream(says("It is Paris.")) as upstream:
+        write_gateway(tmp_path, "g", f"{{base_url: {upstream.url}, name: m}}")
+        assert loaded_by("check", "--live", cwd=tmp_path, late=(*LATE, *NOT_FOR_CHECKS)) == []
+
+
+def test_a_command_ends_without_looking_for_garbage() -> None:
+    # Python does that after what was registered first, and that is done last.
+    told = (
+        "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count()));"
+        "from aivax_cli.__main__ import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", told, "--version"], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout.splitlines()[-1]) > 10_000
