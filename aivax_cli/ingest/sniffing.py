@@ -6,6 +6,8 @@ import codecs
 from pathlib import Path
 from typing import Final
 
+from aivax_cli.ingest.supported import is_known
+
 BYTE_ORDER_MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark begins it
@@ -26,7 +28,9 @@ def why_not_text(path: Path) -> str | None:
         head = file.read(_HEAD_BYTES)
     if looks_like_text(head):
         return None
-    return f"a binary file; there is no reader for {path.suffix}" if path.suffix else "a binary file"
+    if not path.suffix or is_known(path):
+        return "a binary file"
+    return f"a binary file; there is no reader for {path.suffix}"
 
 
 def looks_like_text(head: bytes) -> bool:

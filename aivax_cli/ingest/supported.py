@@ -45,3 +45,8 @@ _KINDS: Final[Mapping[str, str]] = {
 def kind_of(path: Path) -> str:
     """The kind that a file's extension means; `text` for any other."""
     return _KINDS.get(path.suffix.lower(), "text")
+
+
+def is_known(path: Path) -> bool:
+    """Whether the file's extension is one of those that are read."""
+    return path.suffix.lower() in _KINDS

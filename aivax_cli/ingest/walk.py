@@ -65,7 +65,11 @@ def walk(
         _gather(path, gathered, include=wanted, exclude=unwanted)
     for name in sorted(gathered.entries):
         entry = gathered.entries[name]
-        yield entry if isinstance(entry, Skipped) else _looked_at(Found(entry, name), max_bytes)
+        writable = _writable(name)
+        if writable != name:  # no database and no request could hold it
+            yield Skipped(writable, "its name is not UTF-8; rename it")
+        else:
+            yield entry if isinstance(entry, Skipped) else _looked_at(Found(entry, name), max_bytes)
 
 
 class _Names:
@@ -234,6 +238,11 @@ def _looked_at(found: Found, max_bytes: int) -> Found | Skipped:
     except OSError as error:
         return Skipped(found.name, f"cannot be read: {_said(error)}")
     return found if reason_not is None else Skipped(found.name, reason_not)
+
+
+def _writable(name: str) -> str:
+    """The name with `?` for each byte of it that is no character, as `ls` shows it."""
+    return name if name.isascii() else name.encode(errors="replace").decode()
 
 
 def _said(error: OSError) -> str:

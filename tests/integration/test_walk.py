@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -215,9 +216,17 @@ def test_what_is_no_text_is_passed_over_with_the_reason(tmp_path: Path) -> None:
     assert skipped(tmp_path) == {
         "a.png": "a binary file; there is no reader for .png",
         "empty.md": "empty",
-        "fake.md": "a binary file; there is no reader for .md",
+        "fake.md": "a binary file",
         "program": "a binary file",
     }
+
+
+@pytest.mark.skipif(sys.platform in {"win32", "darwin"}, reason="file names are Unicode there")
+def test_a_file_whose_name_is_not_utf8_is_passed_over_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"caf\xe9.md")).write_text("words\n", encoding="utf-8")
+    put(tmp_path, "café.md")
+    assert found(tmp_path) == ["café.md"]
+    assert skipped(tmp_path) == {"caf?.md": "its name is not UTF-8; rename it"}
 
 
 def test_what_tools_write_is_passed_over_with_the_reason(tmp_path: Path) -> None:
