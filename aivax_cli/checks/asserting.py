@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from threading import Thread
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
 
 from aivax_cli.checks import retrieval
 from aivax_cli.checks.assertions import GROUNDED_RULES, JUDGED, RULES
@@ -15,12 +12,11 @@ from aivax_cli.checks.cases import Case
 from aivax_cli.checks.judging import Ask, Reply, judged
 from aivax_cli.checks.python_rule import own_rule
 from aivax_cli.checks.results import Answer, Finding
+from aivax_cli.core.apart import apart
 from aivax_cli.gateway.check_assertion import Assertion
 
 _APART = frozenset({"python", "similar"})
 """Kinds that may take long, and are decided in a thread of their own."""
-
-T = TypeVar("T")
 
 
 async def found_by_rule(case: Case, answer: Answer, ground: Ground) -> list[Finding]:
@@ -97,36 +93,9 @@ async def _decided(assertion: Assertion, answer: Answer, ground: Ground, timeout
         return by_rule(assertion, answer, ground)
     try:
         async with asyncio.timeout(timeout_s):
-            return await _apart(lambda: by_rule(assertion, answer, ground))
+            return await apart(lambda: by_rule(assertion, answer, ground), "assertion")
     except TimeoutError:
         return Found(None, assertion.kind, reason=f"took longer than {timeout_s:g} s")
-
-
-async def _apart(work: Callable[[], T]) -> T:
-    """Runs it in a thread that keeps the process from nothing: what hangs is left behind."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[T] = loop.create_future()
-
-    def settle(set_: Callable[[], None]) -> None:
-        if not done.done():
-            set_()
-
-    def run() -> None:
-        try:
-            result = work()
-        except Exception as error:  # noqa: BLE001 - raised where the result is waited for
-            failure = error
-            _tell(loop, lambda: settle(lambda: done.set_exception(failure)))
-        else:
-            _tell(loop, lambda: settle(lambda: done.set_result(result)))
-
-    Thread(target=run, name="assertion", daemon=True).start()
-    return await done
-
-
-def _tell(loop: asyncio.AbstractEventLoop, settle: Callable[[], None]) -> None:
-    with suppress(RuntimeError):  # the loop has ended: nobody waits any more
-        loop.call_soon_threadsafe(settle)
 
 
 def _combined(assertion: Assertion, found: Sequence[Found]) -> Found:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +9,7 @@ from aivax_cli.cli.attachments import Attachment, described, is_image_file, read
 from aivax_cli.cli.chat_next import AskAgain, Next
 from aivax_cli.cli.chat_paths import split_images, split_question, written_places
 from aivax_cli.cli.chat_quoting import LAST_ANSWER, answer_quoted, last_answer
+from aivax_cli.core.apart import apart
 from aivax_cli.core.errors import UsageError
 from aivax_cli.core.types import Attached
 
@@ -82,4 +82,5 @@ async def _add(chat: Chat, places: Sequence[str]) -> None:
 async def _read(chat: Chat, place: str) -> Attachment:
     if place == LAST_ANSWER:
         return Attachment("the last answer", Attached(_ANSWER_FILE, last_answer(chat)))
-    return await asyncio.to_thread(read_attachment, place, chat.directory)
+    # A named pipe that nobody writes to, once interrupted, must not keep the chat from its end.
+    return await apart(lambda: read_attachment(place, chat.directory), "attachment")

@@ -222,8 +222,8 @@ class Workspace(Struct, frozen=True):
         Raises DefinitionError with the file's faults.
         """
         file = next((file for file in self.collection_files() if file.stem == name), None)
-        if file is None:
-            return Collection(name=name)
+        if file is None:  # the catalogue says which names there can be
+            return Collection().model_copy(update={"name": name})
         reading = read_collection(file, start=self.start or self.root, providers=self._providers_or_none())
         if reading.definition is None:
             raise DefinitionError(reading.faults)

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from aivax_cli.messages.language import ENGLISH, Language
 from aivax_cli.render.appearance import Appearance
+from aivax_cli.render.safe_text import safe_text
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -165,7 +166,7 @@ class Screen:
         """A dim line for a person; silent with --quiet. The message is text, not markup."""
         if not self.quiet:
             self._make_way()
-            self.aside.print(self.words(message), style="dim", markup=False)
+            self.aside.print(safe_text(self.words(message)), style="dim", markup=False)
 
     def trace(self, text: str) -> None:
         """Lines for --debug on stderr, as they are. The text is text, not markup."""
@@ -176,14 +177,14 @@ class Screen:
         """A warning line on stderr. The message is text, not markup."""
         self._make_way()
         label = self.words("warning")
-        self.err.print(f"[yellow]{label}:[/] {_escape(self.words(message))}", soft_wrap=True)
+        self.err.print(f"[yellow]{label}:[/] {_escape(safe_text(self.words(message)))}", soft_wrap=True)
 
     def error(self, error: AivaxError) -> None:
         """An error as its one line (several for several faults), on stderr."""
         self._make_way()
         label = self.words("error")
         for line in self._lines(error):
-            self.err.print(f"[red]{label}:[/] {_escape(line)}", soft_wrap=True)
+            self.err.print(f"[red]{label}:[/] {_escape(safe_text(line))}", soft_wrap=True)
 
     def fault(self, fault: Fault) -> str:
         """A fault of a definition as its line."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import termios
 import time
@@ -168,3 +169,15 @@ def test_ctrl_c_right_after_enter_is_not_forgotten(root: Path, servers: dict[str
             return back_at_prompt_s(chat)
 
     assert quickest(interrupted_s, SLOW_MACHINE_S) < SLOW_MACHINE_S
+
+
+def test_a_file_that_never_comes_is_given_up_and_the_chat_left(
+    root: Path, chats: dict[str, TerminalSession]
+) -> None:
+    os.mkfifo(root / "nobody-writes")
+    chat = chats["tools"].type(f"/attach nobody-writes{ENTER}")
+    chat.read_until(lambda: bool(termios.tcgetattr(chat.child.child_fd)[3] & termios.ISIG))
+    chat.type(CTRL_C)
+    chat.wait_for("interrupted; nothing was attached")
+    chat.wait_for_prompt()
+    assert chat.type(CTRL_D).wait_for_end() == 0

@@ -17,3 +17,10 @@ def test_the_collections_file_says_how_large_chunks_are(tmp_path: Path):
     with sqlite3.connect(tmp_path / ".aivax/catalogue.db") as db:
         (largest,) = db.execute("SELECT max(tokens) FROM chunks").fetchone()
     assert 32 < largest <= 64
+
+
+def test_a_name_that_no_collection_can_have_is_refused_with_what_it_may_be(tmp_path: Path):
+    write_files(tmp_path, {"docs/a.md": "# A\n", "aivax.yaml": ""})
+    done = aivax_here("ingest", "docs", "--collection", "../kb", cwd=tmp_path)
+    assert done.code == 2
+    assert done.err.startswith("error: '../kb': cannot name a collection; use 1 to 128 printable characters")

@@ -1,0 +1,41 @@
+"""Work in a thread that nobody has to wait for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from threading import Thread
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def apart(work: Callable[[], T], name: str) -> T:
+    """Runs it in a thread of this name that keeps the process from nothing: what hangs is left behind.
+
+    Python waits for the threads of `asyncio.to_thread` before it ends.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def settle(set_: Callable[[], None]) -> None:
+        if not done.done():
+            set_()
+
+    def run() -> None:
+        try:
+            result = work()
+        except Exception as error:  # noqa: BLE001 - raised where the result is waited for
+            failure = error
+            _tell(loop, lambda: settle(lambda: done.set_exception(failure)))
+        else:
+            _tell(loop, lambda: settle(lambda: done.set_result(result)))
+
+    Thread(target=run, name=name, daemon=True).start()
+    return await done
+
+
+def _tell(loop: asyncio.AbstractEventLoop, settle: Callable[[], None]) -> None:
+    with suppress(RuntimeError):  # the loop has ended: nobody waits any more
+        loop.call_soon_threadsafe(settle)
