@@ -1,6 +1,8 @@
-"""What every kind of definition is made of: the base model, references to models, prices."""
+"""What every kind of definition is made of: the base model, references to models, prices.
 
-from __future__ import annotations
+The modules of definitions do without `from __future__ import annotations`: pydantic would compile each
+annotation from its text, which takes a fifth of the time in which the models are made.
+"""
 
 from typing import Annotated, Any
 

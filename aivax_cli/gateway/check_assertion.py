@@ -1,10 +1,8 @@
 """What a check may assert of an answer: the items of `expect`."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import (
     AfterValidator,
@@ -193,11 +191,11 @@ class Assertion(Definition):
     """A reference answer that the judge must find the answer to agree with."""
     python: Annotated[str, pattern(r"^[^:]+\.py:[A-Za-z_]\w*$", "must be FILE.py:function")] | None = None
     """A function of your own: `check(answer) -> bool, or a text that says what is wrong`."""
-    negated: Assertion | None = Field(default=None, alias="not")
+    negated: "Assertion | None" = Field(default=None, alias="not")
     """What must not hold."""
-    any_of: Annotated[list[Assertion], Field(min_length=1)] | None = None
+    any_of: Annotated[list["Assertion"], Field(min_length=1)] | None = None
     """Of these one must hold."""
-    all_of: Annotated[list[Assertion], Field(min_length=1)] | None = None
+    all_of: Annotated[list["Assertion"], Field(min_length=1)] | None = None
     """All of these must hold."""
     weight: Annotated[float, Field(gt=0)] = 1.0
     """How much it counts in the test's score."""
@@ -205,7 +203,7 @@ class Assertion(Definition):
     """Whether upper and lower case are alike."""
 
     @model_validator(mode="after")
-    def _one_kind(self) -> Assertion:
+    def _one_kind(self) -> Self:
         kinds = [name for name in self.model_fields_set if name not in MODIFIERS]
         if len(kinds) != 1:
             said = "asserts nothing" if not kinds else "asserts several things"
@@ -218,11 +216,11 @@ class Assertion(Definition):
         return next(name for name in self.model_fields_set if name not in MODIFIERS)
 
     @property
-    def parts(self) -> tuple[Assertion, ...]:
+    def parts(self) -> "tuple[Assertion, ...]":
         """The assertions that a group or `not` is made of; none for all others."""
         return (*(self.any_of or ()), *(self.all_of or ()), *((self.negated,) if self.negated else ()))
 
-    def flat(self) -> Iterator[Assertion]:
+    def flat(self) -> "Iterator[Assertion]":
         """Itself and everything inside it."""
         yield self
         for part in self.parts:

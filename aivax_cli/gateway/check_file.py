@@ -1,8 +1,6 @@
 """What a file of checks may hold: `checks/*.yaml`."""
 
-from __future__ import annotations
-
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -34,7 +32,7 @@ class RunSettings(Definition):
     """After this many seconds a test is an error. Does not count in a replay."""
 
     @model_validator(mode="after")
-    def _can_pass(self) -> RunSettings:
+    def _can_pass(self) -> Self:
         if (self.min_pass or 1) > self.repeat:
             raise PydanticCustomError("min_pass", "min_pass is more than repeat")
         return self
@@ -93,7 +91,7 @@ class Retrieve(Definition):
     """No passage may score higher: for questions that the documents do not answer."""
 
     @model_validator(mode="after")
-    def _asks_something(self) -> Retrieve:
+    def _asks_something(self) -> Self:
         asked = self.model_dump(exclude_defaults=True, exclude={"k"})
         if not asked:
             raise PydanticCustomError(
@@ -149,7 +147,7 @@ class CheckTest(Definition):
     """Whether `aivax check --generate` wrote it, and nobody has looked at it yet."""
 
     @model_validator(mode="after")
-    def _whole(self) -> CheckTest:
+    def _whole(self) -> Self:
         if (self.input is None) == (self.messages is None):
             raise PydanticCustomError("no_input", "needs input or messages, one of the two")
         if self.messages is not None and (not self.messages or self.messages[-1].role != "user"):

@@ -3,9 +3,7 @@
 Its parts are in `sections` and `knowledge`; `aivax.yaml` is in `settings`.
 """
 
-from __future__ import annotations
-
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import BaseModel, Discriminator, Field, JsonValue, Tag, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -134,7 +132,7 @@ class Gateway(Definition):
         return value
 
     @model_validator(mode="after")
-    def _consistent(self) -> Gateway:
+    def _consistent(self) -> Self:
         if self.instructions is not None and self.instructions_file is not None:
             raise PydanticCustomError("both_instructions", "give instructions or instructions_file, not both")
         return self

@@ -1,8 +1,6 @@
 """How documents ground the answers: a gateway's `knowledge`, and the collections that it names."""
 
-from __future__ import annotations
-
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, JsonValue, Tag, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
@@ -91,7 +89,7 @@ class Rerank(Definition):
     """What `model` costs."""
 
     @model_validator(mode="after")
-    def _endpoint_named(self) -> Rerank:
+    def _endpoint_named(self) -> Self:
         if self.kind == "endpoint" and self.model is None:
             raise PydanticCustomError("rerank_model", "kind: endpoint needs a model, which serves /rerank")
         return self

@@ -1,8 +1,6 @@
 """The parts of a gateway apart from its knowledge: sampling, routing, rewriting, limits, tools."""
 
-from __future__ import annotations
-
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Discriminator, Field, JsonValue, Tag, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -65,7 +63,7 @@ class Routing(Definition):
     """After this many seconds the level is `medium`."""
 
     @model_validator(mode="after")
-    def _chooses(self) -> Routing:
+    def _chooses(self) -> Self:
         if self.low is None and self.medium is None and self.high is None:
             raise PydanticCustomError("no_level", "needs a model for at least one of low, medium, high")
         return self

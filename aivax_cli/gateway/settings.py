@@ -1,7 +1,5 @@
 """What `aivax.yaml`, at the root of a workspace, may hold."""
 
-from __future__ import annotations
-
 from typing import Annotated
 from urllib.parse import urlsplit
 
