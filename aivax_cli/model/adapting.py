@@ -27,13 +27,14 @@ OPTIONAL = (
 )
 """Parameters without which an answer is still an answer. What was put into `extra_body` is not left out."""
 
-_REFUSED = re.compile(
+# Compiled at their first use: most runs do without them.
+_REFUSED = (
+    r"(?i)"
     r"unsupported|(?:not|n't|no longer) support|not (?:permitted|allowed|available|accepted)|unrecogni[sz]ed"
     r"|unknown (?:name|field|parameter|argument|property|key)|unexpected (?:keyword|field|parameter|argument)"
-    r"|extra (?:inputs|fields)|extra_forbidden|additional propert|deprecated",
-    re.IGNORECASE,
+    r"|extra (?:inputs|fields)|extra_forbidden|additional propert|deprecated"
 )
-_CHOICE = re.compile(r"supported values? (?:are|is)", re.IGNORECASE)
+_CHOICE = r"(?i)supported values? (?:are|is)"
 """The parameter is taken, and the endpoint says with which values: for the user to choose one."""
 _CODES = ("unsupported_parameter", "unsupported_value", "unknown_parameter")
 
@@ -80,12 +81,12 @@ def _refused(body: str, sent: Iterable[str]) -> frozenset[str]:
         payload = None
     found = error_in(payload)
     message = found.message if found else body[:2_000]
-    if _CHOICE.search(message):
+    if re.search(_CHOICE, message):
         return frozenset()
     param, code = _param(payload)
     if code in _CODES and param:
         return frozenset(name for name in sent if name == param)
-    if not _REFUSED.search(message):
+    if not re.search(_REFUSED, message):
         return frozenset()
     # `presencePenalty`, `generation_config.presence_penalty` and `presence_penalty` are the same word here.
     words = set(re.findall(r"[a-z0-9]+", message.replace("_", "").lower()))

@@ -33,13 +33,13 @@ _TELL_THE_MODEL: Final = frozenset({"api.openai.com", "generativelanguage.google
 goes better when it knows (llama.cpp, Ollama), or pass the field over without a word: they are asked in words,
 too."""
 
-_COMPLAINT: Final = re.compile(
-    r"response_?format|json_?schema|json_?object|json mode|structured.?output|grammar|invalid schema",
-    re.IGNORECASE,
+# Compiled at their first use: most runs do without them.
+_COMPLAINT: Final = (
+    r"(?i)response_?format|json_?schema|json_?object|json mode|structured.?output|grammar|invalid schema"
 )
 
 
-_TOO_STRICT: Final = re.compile(r"strict|additional_?properties|'required'|invalid schema", re.IGNORECASE)
+_TOO_STRICT: Final = r"(?i)strict|additional_?properties|'required'|invalid schema"
 """The field is taken, and this schema is not."""
 
 
@@ -59,9 +59,13 @@ def _first_way(call: ModelCall) -> Way:
 
 def simpler_way(call: ModelCall, way: Way, status: int, body: str) -> Way | None:
     """The next way when the endpoint complains of this one, or None when it complains of something else."""
-    if call.answer_format is None or status not in (400, 404, 422, 500, 501) or not _COMPLAINT.search(body):
+    if (
+        call.answer_format is None
+        or status not in (400, 404, 422, 500, 501)
+        or not re.search(_COMPLAINT, body)
+    ):
         return None
-    if way == "strict" and not _TOO_STRICT.search(body):
+    if way == "strict" and not re.search(_TOO_STRICT, body):
         return "object"
     return _WAYS[_WAYS.index(way) + 1] if way != "words" else None
 

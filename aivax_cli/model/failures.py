@@ -16,14 +16,15 @@ from aivax_cli.model.retry import TransientModelError, is_transient, retry_after
 from aivax_cli.model.wire import WireError, decode, error_in
 
 _LONGEST_DETAIL = 300
-_KEY_LIKE = re.compile(
+# Compiled at their first use: most runs do without them.
+_KEY_LIKE = (
     r"(?i:\bbearer\s+\S+)"
     r"|\b(?:sk|rk|pk|gsk|oky|xai|hf|nvapi|key|AIza)[-_]?[\w.*…-]*[\d*…][\w.*…-]*"
     r"|\b(?=\w*\d)(?=\w*[A-Za-z])\w{28,}"
 )
-_CONTEXT = re.compile(r"context.{0,30}(?:size|length|window|limit)", re.IGNORECASE)
-_IMAGES = re.compile(r"image|vision|multi-?modal|mmproj|content\W.{0,60}(?:string|text|str\b)", re.IGNORECASE)
-_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+_CONTEXT = r"(?i)context.{0,30}(?:size|length|window|limit)"
+_IMAGES = r"(?i)image|vision|multi-?modal|mmproj|content\W.{0,60}(?:string|text|str\b)"
+_TITLE = r"(?is)<title[^>]*>(.*?)</title>"
 _OTHER_PATHS = ("/embeddings", "/rerank")
 _PROXY_FIX = "check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY, and the user name and password in them"
 _CONTEXT_FIX = "shorten the conversation, or lower knowledge.top or knowledge.max_tokens"
@@ -66,7 +67,9 @@ class Place(Struct, frozen=True):
         line = " ".join(text[: 20 * _LONGEST_DETAIL].split())
         for secret in self.secrets:
             line = line.replace(secret, "***")
-        line = "".join(letter if letter.isprintable() else "\ufffd" for letter in _KEY_LIKE.sub("***", line))
+        line = "".join(
+            letter if letter.isprintable() else "\ufffd" for letter in re.sub(_KEY_LIKE, "***", line)
+        )
         return line if len(line) <= _LONGEST_DETAIL else line[: _LONGEST_DETAIL - 1] + "…"
 
 
@@ -81,7 +84,7 @@ def status_error(status: int, headers: Mapping[str, str], body: str, place: Plac
 
 def images_refused(status: int, body: str, place: Place) -> ModelError | None:
     """The error for a request with images, when it is about those; None when it is about something else."""
-    if status not in (400, 404, 415, 422, 500, 501) or not _IMAGES.search(body):
+    if status not in (400, 404, 415, 422, 500, 501) or not re.search(_IMAGES, body):
         return None
     detail = _explained(body, place)[1]
     said = f": {detail}" if detail else ""
@@ -140,7 +143,7 @@ def broken_stream(error: Exception, *, read_s: float) -> str:
 
 def not_an_answer(kind: str, body: str, place: Place) -> ModelError:
     """The error for a 200 with something that is no chat completion; `kind` says what it is."""
-    title = _TITLE.search(body[:20_000])
+    title = re.search(_TITLE, body[:20_000])
     shown = f" ('{place.said(title.group(1))}')" if title else ""
     return ModelError(
         f"{place.url} answered with {kind}{shown}, not with a chat completion", fix=_base_url_fix(place.url)
@@ -155,7 +158,7 @@ def _explained(body: str, place: Place) -> tuple[WireError | None, str]:
         found = None
     if found is not None:
         return found, place.said(found.message)
-    title = _TITLE.search(body)
+    title = re.search(_TITLE, body)
     if title:
         return None, place.said(title.group(1))
     return None, "" if "<" in body[:20] else place.said(body)
@@ -193,7 +196,7 @@ def _status_words(
         return f"{place.who} failed (HTTP {status}){said}", None
     if status == 402:
         return f"{place.who} wants to be paid first (HTTP 402){said}", "add credit to the account"
-    too_long = _CONTEXT.search(detail) is not None
+    too_long = re.search(_CONTEXT, detail) is not None
     return f"{place.who} refused the request (HTTP {status}){said}", _CONTEXT_FIX if too_long else None
 
 

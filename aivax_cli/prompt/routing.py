@@ -23,18 +23,17 @@ _INSTRUCTION = (
 _LONGEST_HEAD = 3_000
 _LONGEST_TAIL = 1_000
 
-_THINKING = re.compile(r"<(think|thinking|reasoning)>.*?(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE)
-_CHOICES = re.compile(r"\blow\b\W{1,6}(?:or\W+)?medium\b\W{1,6}(?:or\W+)?high\b", re.IGNORECASE)
+# Compiled at their first use: most runs do without them.
+_THINKING = r"(?is)<(think|thinking|reasoning)>.*?(?:</\1>|\Z)"
+_CHOICES = r"(?i)\blow\b\W{1,6}(?:or\W+)?medium\b\W{1,6}(?:or\W+)?high\b"
 # "a high-level overview" says nothing of how hard it is, and "not low" is no vote for low.
-_WORD = re.compile(
-    r"(?<![\w-])(?P<no>(?:not|than|nor|neither|isn't|beyond|above|below)\s+(?:\w+\s+)?)?"
-    r"[*_`\"'“«(\[]*\b(?P<level>low|medium|high)\b(?!-level|\s+level\s+of)",
-    re.IGNORECASE,
+_WORD = (
+    r"(?i)(?<![\w-])(?P<no>(?:not|than|nor|neither|isn't|beyond|above|below)\s+(?:\w+\s+)?)?"
+    r"[*_`\"'“«(\[]*\b(?P<level>low|medium|high)\b(?!-level|\s+level\s+of)"
 )
-_NAMED = re.compile(
-    r"\b(?:complexity|difficulty|level|answer|verdict|classification|category|rating)\b[\"'*_`]*"
-    r"(?:\s+(?:of|for)\s+(?:the|this)\s+\w+)?(?:\s+is)?\s*[:=\-–→]*\s*[\"'*_`]*\s*(low|medium|high)\b",
-    re.IGNORECASE,
+_NAMED = (
+    r"(?i)\b(?:complexity|difficulty|level|answer|verdict|classification|category|rating)\b[\"'*_`]*"
+    r"(?:\s+(?:of|for)\s+(?:the|this)\s+\w+)?(?:\s+is)?\s*[:=\-–→]*\s*[\"'*_`]*\s*(low|medium|high)\b"
 )
 _ALONE: Mapping[str, Level] = {
     **dict.fromkeys(("low", "easy", "simple", "trivial", "baixa", "baixo", "baja", "bajo"), "low"),
@@ -66,15 +65,15 @@ def read_level(answer: str) -> Level | None:
     matter. Of several levels the one of the last line counts when it stands there alone, then the one of the
     first line, then the last that is named as the verdict ("complexity: high").
     """
-    text = _CHOICES.sub(" ", _THINKING.sub("", answer)).strip()
+    text = re.sub(_CHOICES, " ", re.sub(_THINKING, "", answer)).strip()
     lines = [bare.lower() for line in text.splitlines() if (bare := line.strip(_AROUND))]
     for line in (*lines[-1:], *lines[:1]):
         if line in _ALONE:
             return _ALONE[line]
-    named = _NAMED.findall(text)
+    named = re.findall(_NAMED, text)
     if named:
         return cast("Level", named[-1].lower())
-    found = {match["level"].lower() for match in _WORD.finditer(text) if not match["no"]}
+    found = {match["level"].lower() for match in re.finditer(_WORD, text) if not match["no"]}
     return cast("Level", found.pop()) if len(found) == 1 else None
 
 

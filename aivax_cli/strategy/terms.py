@@ -21,14 +21,15 @@ _INSTRUCTION = (
     "Output the queries alone: no numbering, no quotes, no explanation, and do not answer the question."
 )
 
-_LEAD = re.compile(r"^\s*(?:[-*•]|\(?\d{1,2}[.):])\s+")
-_LABEL = re.compile(
+# Compiled at their first use: most runs do without them.
+_LEAD = r"^\s*(?:[-*•]|\(?\d{1,2}[.):])\s+"
+_LABEL = (
+    r"(?i)"
     r"^(?:(?:search|rewritten|consulta)\s+)?(?:quer(?:y|ies)|questions?|perguntas?|consultas?|search terms?)"
-    r"\s*(?:\d+\s*)?:\s*",
-    re.IGNORECASE,
+    r"\s*(?:\d+\s*)?:\s*"
 )
-_FENCE = re.compile(r"^\s*```.*$")
-_THINKING = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
+_FENCE = r"^\s*```.*$"
+_THINKING = r"(?s)<think>.*?(?:</think>|\Z)"
 
 
 def rewrite_request(messages: Sequence[Message]) -> Conversation:
@@ -46,7 +47,7 @@ def read_terms(answer: str) -> tuple[str, ...]:
     Numbering, bullets, labels, quotes and reasoning are taken off; doubles are dropped; never more than
     MAX_TERMS terms or MAX_TERMS_CHARACTERS characters, whole terms only. May be empty.
     """
-    text = _THINKING.sub("", answer).strip()
+    text = re.sub(_THINKING, "", answer).strip()
     cleaned = (_clean(line) for line in _listed(text))
     terms: list[str] = []
     room = MAX_TERMS_CHARACTERS
@@ -59,7 +60,7 @@ def read_terms(answer: str) -> tuple[str, ...]:
 
 
 def _listed(text: str) -> list[str]:
-    unfenced = "\n".join(line for line in text.splitlines() if not _FENCE.match(line)).strip()
+    unfenced = "\n".join(line for line in text.splitlines() if not re.match(_FENCE, line)).strip()
     if unfenced.startswith(("[", "{")):
         try:
             value = json.loads(unfenced)
@@ -72,7 +73,7 @@ def _listed(text: str) -> list[str]:
 
 
 def _clean(line: str) -> str:
-    bare = _LABEL.sub("", _LEAD.sub("", line).strip())
+    bare = re.sub(_LABEL, "", re.sub(_LEAD, "", line).strip())
     for opening, closing in ('""', "''", "“”", "«»", "``"):
         if len(bare) > 1 and bare.startswith(opening) and bare.endswith(closing):
             bare = bare[1:-1]

@@ -8,14 +8,15 @@ from aivax_cli.checks.assertions.base import Found, excerpt
 from aivax_cli.checks.results import Answer
 from aivax_cli.gateway.check_assertion import Assertion, Range, texts
 
-_SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|[。！？]+")
-_REFUSALS = re.compile(
+# Compiled at their first use: most runs do without them.
+_SENTENCE_END = r"(?<=[.!?…])[\"'”’)\]]*\s+|[。！？]+"
+_REFUSALS = (
+    r"(?i)"
     r"\b(?:i (?:do not|don['’]t|cannot|can['’]t|am unable|am not able)\b.{0,40}\b(?:know|help|answer|find|"
     r"assist|provide|comply|do that)|i['’]m (?:sorry|unable|not able)|no information|not (?:mentioned|"
     r"specified|stated)|(?:documents?|passages?) (?:do(?:es)? not|don['’]t) (?:say|mention|contain)|"
     r"n[ãa]o (?:sei|posso|encontrei|consigo|h[áa] informa)|desculpe|infelizmente|documentos n[ãa]o dizem|"
-    r"lo siento|no (?:s[ée]|puedo|encuentro|hay informaci))",
-    re.IGNORECASE,
+    r"lo siento|no (?:s[ée]|puedo|encuentro|hay informaci))"
 )
 
 
@@ -71,7 +72,7 @@ def words(assertion: Assertion, answer: Answer) -> Found:
 
 
 def sentences(assertion: Assertion, answer: Answer) -> Found:
-    count = sum(1 for each in _SENTENCE_END.split(answer.text) if any(map(str.isalnum, each)))
+    count = sum(1 for each in re.split(_SENTENCE_END, answer.text) if any(map(str.isalnum, each)))
     return _counted(assertion.sentences, count, "sentence")
 
 
@@ -88,7 +89,7 @@ def levenshtein(assertion: Assertion, answer: Answer) -> Found:
 
 
 def refusal(assertion: Assertion, answer: Answer) -> Found:
-    refuses = _REFUSALS.search(answer.text) is not None
+    refuses = re.search(_REFUSALS, answer.text) is not None
     wanted = "a refusal" if assertion.refusal else "no refusal"
     return Found(
         refuses is assertion.refusal,

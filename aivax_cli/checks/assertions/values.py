@@ -12,8 +12,9 @@ from aivax_cli.checks.assertions.base import Found, Ground, excerpt
 from aivax_cli.checks.results import Answer
 from aivax_cli.gateway.check_assertion import Assertion, ToolExpectation, texts
 
-_CITED = re.compile(r"\[(\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*)\]")
-_STEP = re.compile(r"([^.\[\]]+)|\[(\d+|\*)\]")
+# Compiled at their first use: most runs do without them.
+_CITED = r"\[(\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*)\]"
+_STEP = r"([^.\[\]]+)|\[(\d+|\*)\]"
 
 
 def parsed(answer: Answer) -> tuple[Any, str]:
@@ -88,7 +89,7 @@ def json_path(assertion: Assertion, answer: Answer) -> Found:
 
 
 def cites(assertion: Assertion, answer: Answer) -> Found:
-    numbers = {int(n) for group in _CITED.findall(answer.text) for n in re.findall(r"\d+", group)}
+    numbers = {int(n) for group in re.findall(_CITED, answer.text) for n in re.findall(r"\d+", group)}
     cited = [p.source.document for p in answer.passages if p.rank in numbers]
     missing = [p for p in texts(assertion.cites) if not any(names(document, p) for document in cited)]
     listed = ", ".join(dict.fromkeys(cited)) or "nothing"
@@ -193,7 +194,7 @@ def _arguments(text: str) -> dict[str, Any]:
 def _at(value: Any, path: str) -> Iterator[Any]:
     """Every value at a path such as `items[0].name`; `$.` before it may stand."""
     found = [value]
-    for name, index in _STEP.findall(path.removeprefix("$").lstrip(".")):
+    for name, index in re.findall(_STEP, path.removeprefix("$").lstrip(".")):
         below: list[Any] = []
         for each in found:
             if index == "*" and isinstance(each, (list, dict)):
