@@ -15,7 +15,8 @@ from support.command_line import Done
 from support.embedding_server import embeddings
 from support.in_process import aivax_here
 from support.knowledge import write_files
-from support.terminal_session import CTRL_C, CTRL_D, ENTER, TerminalSession, quickest
+from support.patience import best
+from support.terminal_session import CTRL_C, CTRL_D, ENTER, TerminalSession
 from support.tool_talk import http_tool, says_and_calls
 from support.upstream import Answer, Script, Upstream, chunk, says, silence, sse
 from support.workspaces import write_gateway
@@ -120,7 +121,7 @@ def test_ctrl_c_brings_the_prompt_back_and_keeps_the_turn_with_its_cost(
         chat.read_until(lambda: len(server.requests) > asked)
         return back_at_prompt_s(chat)
 
-    waited_s = quickest(interrupted_s, SLOW_MACHINE_S)
+    waited_s = best(interrupted_s, SLOW_MACHINE_S)
     record_testsuite_property(f"prompt_back_ms_{name}", round(waited_s * 1000))
     assert waited_s < SLOW_MACHINE_S
 
@@ -148,13 +149,19 @@ def newest(root: Path) -> str:
 
 
 def test_an_interrupted_turn_can_be_gone_on_with_and_the_chat_left(
-    chats: dict[str, TerminalSession], servers: dict[str, Upstream]
+    root: Path, servers: dict[str, Upstream]
 ) -> None:
     servers["embedder"].answers(embeddings())
-    servers["model"].answers(REWRITTEN, says("and its end."))
-    chat = chats["search"].enter("/continue")
-    assert "and its end." in chat.text
-    assert chat.type(CTRL_D).wait_for_end() == 0
+    servers["model"].answers(REWRITTEN, stalling("Half", "an", "answer"))
+    with TerminalSession("chat", "search", cwd=root) as chat:
+        chat.wait_for_prompt()
+        chat.type(f"Where is it?{ENTER}")
+        chat.wait_for("Half an answer")
+        back_at_prompt_s(chat)
+        servers["model"].answers(REWRITTEN, says("and its end."))
+        chat.enter("/continue")
+        assert "and its end." in chat.text
+        assert chat.type(CTRL_D).wait_for_end() == 0
 
 
 def test_ctrl_c_right_after_enter_is_not_forgotten(root: Path, servers: dict[str, Upstream]) -> None:
@@ -168,7 +175,7 @@ def test_ctrl_c_right_after_enter_is_not_forgotten(root: Path, servers: dict[str
             chat.read_until(lambda: bool(termios.tcgetattr(chat.child.child_fd)[3] & termios.ISIG))
             return back_at_prompt_s(chat)
 
-    assert quickest(interrupted_s, SLOW_MACHINE_S) < SLOW_MACHINE_S
+    assert best(interrupted_s, SLOW_MACHINE_S) < SLOW_MACHINE_S
 
 
 def test_a_file_that_never_comes_is_given_up_and_the_chat_left(

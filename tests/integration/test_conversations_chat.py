@@ -95,7 +95,7 @@ def test_a_killed_chat_has_kept_what_had_streamed(root: Path, upstream: Upstream
     process.stdin.flush()
     file = root / ".aivax" / CONVERSATIONS_FILE
     wait_until(lambda: file.exists() and kept(root) and "answer" in said(kept(root)[0])[-1], "the words")
-    assert kept(root)[0][-1].state == "writing"
+    wait_until(lambda: kept(root)[0][-1].state == "writing", "a sign of life")
     process.kill()
     process.communicate()
 

@@ -15,3 +15,16 @@ def until(holds: Callable[[], object], timeout_s: float = PATIENT_S, *, look_eve
     while not holds():
         assert time.monotonic() < ends, f"it did not come about within {timeout_s:g} s"
         time.sleep(look_every_s)
+
+
+def best(attempt: Callable[[], float], limit: float) -> float:
+    """What the first of a few attempts comes to that stays below the limit, or else the best of them.
+
+    What the program itself makes slow is slow each time; a machine that does much else is not.
+    """
+    least = attempt()
+    for _ in range(4):
+        if least < limit:
+            break
+        least = min(least, attempt())
+    return least

@@ -29,19 +29,6 @@ UP = "\x1b[A"
 _KEPT = ("PATH", "AIVAX_LANG", "LANG", "LC_ALL", "TMPDIR")
 
 
-def quickest(attempt: Callable[[], float], limit_s: float) -> float:
-    """The seconds of the first of a few attempts that keeps the limit, or of the best one.
-
-    What the program itself makes slow is slow each time; a machine that does much else is not.
-    """
-    best_s = attempt()
-    for _ in range(4):
-        if best_s < limit_s:
-            break
-        best_s = min(best_s, attempt())
-    return best_s
-
-
 def pasted(text: str) -> str:
     """What a terminal sends when a block is pasted."""
     return f"\x1b[200~{text}\x1b[201~"
