@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from support.knowledge import HashEmbedder, run_ingest, run_repair, write_files
 from support.patience import until
+from support.tool_boxes import is_running
 
 from aivax_cli.core.types import RetrievalLimits
 from aivax_cli.ingest.progress import IngestSummary, Progress
@@ -39,6 +40,10 @@ class Stopped(subprocess.Popen):
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
         os.kill(self.pid, signal.SIGSTOP)
+        self.stdin.flush, self.hand_over = self.tell, self.stdin.flush
+
+    def tell(self):
+        self.hand_over()
         print(self.pid, flush=True)
 
 part_building.OWN_PROCESS = 0
@@ -84,14 +89,6 @@ def folders(base: Path) -> list[str]:
     return [part.folder for part in parts(base)]
 
 
-def writes_a_part(pid: int) -> bool:
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
-    return part_building.__name__.encode() in words
-
-
 def to_builders(monkeypatch: pytest.MonkeyPatch, what: Callable[[int], None]) -> None:
     """Does something to every process that is started to write a part, before it has written anything."""
 
@@ -105,14 +102,18 @@ def to_builders(monkeypatch: pytest.MonkeyPatch, what: Callable[[int], None]) ->
 
 @contextmanager
 def stopped_builder(base: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """An ingest in a process of its own, and the process that writes a part for it: stopped at its start."""
+    """An ingest in a process of its own, and the one that is to write a part: it has its job, and is stopped."""
     command = [sys.executable, "-c", INGEST, str(base)]
     where = Path(__file__).parents[1]
     with subprocess.Popen(command, cwd=where, stdout=subprocess.PIPE, text=True) as ingest:
         assert ingest.stdout is not None
         builder = int(ingest.stdout.readline())
-        assert writes_a_part(builder)
-        yield ingest, builder
+        try:
+            yield ingest, builder
+        except BaseException:
+            ingest.kill()
+            os.kill(builder, signal.SIGKILL)
+            raise
 
 
 def test_parts_are_searched_as_one(base):
@@ -264,7 +265,7 @@ def test_when_an_ingest_is_killed_the_process_that_writes_for_it_ends_too(base):
     with stopped_builder(base) as (ingest, builder):
         ingest.kill()
     os.kill(builder, signal.SIGCONT)
-    until(lambda: not writes_a_part(builder))
+    until(lambda: not is_running(builder))
     assert not list((base / ".aivax/chroma").rglob("*.bin"))
     assert index_warnings(run_ingest(base)) == []
     assert sum(part.vectors for part in parts(base)) == COUNT
