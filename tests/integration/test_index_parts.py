@@ -102,7 +102,7 @@ def to_builders(monkeypatch: pytest.MonkeyPatch, what: Callable[[int], None]) ->
 
 @contextmanager
 def stopped_builder(base: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """An ingest in a process of its own, and the one that is to write a part: it has its job, and is stopped."""
+    """An ingest in a process of its own, and the one that writes a part: it has its job, and is stopped."""
     command = [sys.executable, "-c", INGEST, str(base)]
     where = Path(__file__).parents[1]
     with subprocess.Popen(command, cwd=where, stdout=subprocess.PIPE, text=True) as ingest:
