@@ -161,7 +161,7 @@ def _plan(session: Session, workspace: Workspace, request: IngestRequest) -> Non
 
     estimator = indexing_estimator(workspace, request.collection, asset_store())
     found = plan(request, workspace.state_dir, estimator)
-    for line in notice_lines(found):
+    for line in notice_lines(found, session.screen):
         session.screen.warn(line)
     if session.screen.json_output:
         session.screen.data(plan_object(found))
@@ -174,7 +174,7 @@ def _once(session: Session, workspace: Workspace, request: IngestRequest, *, wai
 
     screen = session.screen
     summary = _run(session, workspace, request, wait_s=wait_s)
-    for line in notice_lines(summary):
+    for line in notice_lines(summary, screen):
         screen.warn(line)
     if screen.json_output:
         screen.data(summary_object(summary))
@@ -202,7 +202,7 @@ def _watch(session: Session, workspace: Workspace, request: IngestRequest) -> No
                     raise
                 screen.warn(str(error))
                 continue
-            for line in notice_lines(summary):
+            for line in notice_lines(summary, screen):
                 screen.warn(line)
             if screen.json_output:
                 screen.data(summary_object(summary))

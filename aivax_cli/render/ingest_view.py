@@ -168,11 +168,17 @@ def _duration(seconds: float) -> str:
     return f"{round(seconds / 60):,} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def notice_lines(summary: IngestSummary | IngestPlan) -> list[str]:
+def notice_lines(summary: IngestSummary | IngestPlan, screen: Screen) -> list[str]:
     """What is to be warned of: the first few files that failed or look wrong, and how many more there are."""
-    failed = [f"{notice.name}: not read: {notice.reason}" for notice in summary.failed]
+    failed = [_not_read(notice, screen) for notice in summary.failed]
     warned = [f"{notice.name}: {notice.reason}" for notice in summary.warnings]
     return [*_first(warned, "warnings"), *_first(failed, "files were not read")]
+
+
+def _not_read(notice: Notice, screen: Screen) -> str:
+    # The reason is known to the catalogue behind the file's name; with more before it, it would be lost.
+    reason = screen.words(f"{notice.name}: {notice.reason}").removeprefix(f"{notice.name}: ")
+    return f"{notice.name}: {screen.words('not read')}: {reason}"
 
 
 def _first(lines: Sequence[str], kind: str) -> list[str]:
