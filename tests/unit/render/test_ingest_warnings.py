@@ -10,7 +10,7 @@ from aivax_cli.render.ingest_view import notice_lines
 from aivax_cli.render.screen import Screen
 
 LOCKED = "protected by a password; save a copy without one"
-LARGE = "6 parts that unpack to 1,573 MB, over the limit of 10,000 and 100 MB; leave it out if you do not trust it"
+LARGE = "6 parts that unpack to 1,573 MB, over the limit of 10,000 and 100 MB; leave it out"
 
 
 @pytest.mark.parametrize(
