@@ -148,6 +148,8 @@ def _parts(tree: ast.Module) -> Iterator[ast.AST]:
                 yield from values
             case ast.Expr(value):
                 yield value
+            case ast.AnnAssign(annotation=quoted) | ast.FunctionDef(returns=ast.Constant() as quoted):
+                yield quoted
             case ast.Compare() | ast.Call(ast.Name("AssertionError")):
                 yield from ast.walk(node)
             case ast.Call(ast.Attribute(attr="removeprefix" | "replace"), args):

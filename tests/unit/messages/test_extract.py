@@ -130,5 +130,19 @@ def test_what_is_said_to_programs_is_no_text(tmp_path: Path) -> None:
     assert found(tmp_path, source, name="messages") == set()
 
 
+def test_a_quoted_annotation_is_no_text(tmp_path: Path) -> None:
+    source = """
+    class Part:
+        inner: "Part | None" = None
+
+        def parts(self) -> "tuple[Part, ...]":
+            return () if self.inner else unknown("there are no parts")
+    """
+    package = tmp_path / "aivax_cli"
+    (package / "checks").mkdir(parents=True)
+    (package / "checks" / "results.py").write_text(dedent(source), encoding="utf-8")
+    assert set(Extraction(package).run()) == {"there are no parts"}
+
+
 def test_paragraphs_are_on_one_line_each() -> None:
     assert paragraphs("One\n    line.\n\n    Another.\n") == ["One line.", "Another."]
