@@ -6,14 +6,16 @@ was parsed, byte for byte, means the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
+from msgspec.json import Decoder
 
 from aivax_cli.model.wire import decode, value_at
 
 _CONTENT = '"content":'
 _PROBE = '"\\u0000probe"'
+_TEXTS = Decoder(list[str])
 
 
 class Frame(Struct, frozen=True):
@@ -40,6 +42,20 @@ class Frame(Struct, frozen=True):
         except ValueError:
             return None
         return cls(data[:start], data[end:])
+
+    def all_texts(self, chunks: Sequence[str]) -> list[str] | None:
+        """The texts of chunks that came together, in half the time; None unless all are in this frame."""
+        before, after = self.before, self.after
+        begin, end = len(before), -len(after)
+        values = [each[begin:end] for each in chunks if each.startswith(before) and each.endswith(after)]
+        if len(values) != len(chunks):
+            return None
+        try:
+            texts = _TEXTS.decode("[" + ",".join(values) + "]")
+        except ValueError:
+            return None
+        # One that was no single text would be more than one, or make its neighbours less.
+        return texts if len(texts) == len(values) else None
 
     def text(self, data: str) -> str | None:
         """The text of a chunk in this frame, None for any other chunk."""

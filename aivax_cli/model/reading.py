@@ -96,7 +96,13 @@ class AnswerReader:
         return "".join(found)
 
     def _taken(self, piece: bytes) -> Iterator[str]:
-        for data in self._events.feed(piece) if piece else self._events.finish():
+        events = self._events.feed(piece) if piece else self._events.finish()
+        if self._frame is not None and len(events) > 1:
+            together = self._frame.all_texts(events)
+            if together is not None:
+                yield self._answer.add_text("".join(together))
+                events = []
+        for data in events:
             frame = self._frame
             text = frame.text(data) if frame is not None else None
             if text is not None:

@@ -38,6 +38,32 @@ def test_the_text_of_another_chunk_is_what_parsing_says(text, ascii_only):
     assert learnt.text(data) == text
 
 
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_texts_of_chunks_that_came_together_are_what_parsing_says(ascii_only):
+    learnt, texts = (
+        frame(chunk("word")),
+        ["", "plain", 'with "quotes" and \\', "line\nbreak", "é and 😊", '","'],
+    )
+    came = [json.dumps(json.loads(chunk(text)), ensure_ascii=ascii_only) for text in texts]
+    assert learnt is not None
+    assert learnt.all_texts(came) == texts
+
+
+@pytest.mark.parametrize("value", ['"a","b"', "", "null", '"a', '"a"}, {"b": "c"', '["a"]', '"\\ud83d"'])
+def test_chunks_that_came_together_are_read_apart_when_one_is_no_text_alone(value):
+    plain = chunk("word")
+    learnt = frame(plain)
+    assert learnt is not None
+    assert learnt.all_texts([plain, plain.replace('"word"', value), plain]) is None
+
+
+def test_chunks_that_came_together_are_read_apart_when_one_is_another():
+    learnt = frame(chunk("word"))
+    assert learnt is not None
+    assert learnt.all_texts([chunk("a"), chunk("b", id="c2"), chunk("c")]) is None
+    assert learnt.all_texts([chunk("a"), "[DONE]"]) is None
+
+
 def test_a_chunk_without_spaces_has_its_own_frame():
     tight = json.dumps(json.loads(chunk("a")), separators=(",", ":"))
     learnt = frame(tight)
