@@ -52,7 +52,7 @@ class Asking(Struct, frozen=True):
             async with aclosing(self.turns.turn(self.asked.conversation)) as events:
                 async for each in events:
                     if isinstance(each, Finished):
-                        await self.turns.settled()
+                        await self.turns.settled(alone=self.metrics.in_flight == 1)
                     yield each
 
     async def result(self) -> TurnResult:
@@ -64,7 +64,7 @@ class Asking(Struct, frozen=True):
                     async for each in events:
                         if isinstance(each, Finished):
                             found = each.result
-                    await self.turns.settled()
+                    await self.turns.settled(alone=self.metrics.in_flight == 1)
         if found is None:
             raise RequestError("the turn did not end", 502)
         return found

@@ -44,8 +44,8 @@ class Turns(Protocol):
         """The events of a turn."""
         ...
 
-    async def settled(self) -> None:
-        """Waits, for a while, until what the turn has cost is kept."""
+    async def settled(self, *, alone: bool = False) -> None:
+        """Waits, for a while, until what the turn has cost is kept. `alone`: there is no other turn now."""
         ...
 
     @property

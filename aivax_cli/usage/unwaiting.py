@@ -70,10 +70,14 @@ class Bookkeeper:
                 return
         self._put(later)
 
-    async def settled(self) -> None:
-        """Waits until all that has been told so far is written, for `LONGEST_END_S` at most."""
+    async def settled(self, *, alone: bool = False) -> None:
+        """Waits until all that has been told so far is written, for `LONGEST_END_S` at most.
+
+        `alone`: nobody else is there whose charges could be written with it.
+        """
         if self._soon is not None:
-            await asyncio.sleep(0)
+            if not alone:
+                await asyncio.sleep(0)
             self._flush()
         if not self._waiting:
             return

@@ -256,9 +256,9 @@ class ServedGateway(Struct, frozen=True):
         """See `Turns.charges`."""
         return self.runtime.charges
 
-    async def settled(self) -> None:
+    async def settled(self, *, alone: bool = False) -> None:
         """See `Turns.settled`."""
-        await self.keeper.settled()
+        await self.keeper.settled(alone=alone)
 
     def turn(self, conversation: Conversation) -> Any:
         """See `Turns.turn`."""

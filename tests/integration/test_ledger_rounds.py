@@ -46,6 +46,24 @@ def test_charges_of_one_round_are_one_transaction(tmp_path):
     assert seen == [8] * 8
 
 
+def test_the_charges_of_who_is_alone_are_kept_in_the_same_round(tmp_path):
+    path = tmp_path / "ledger.db"
+
+    async def run() -> tuple[list[str], list[str]]:
+        books = Bookkeeper()
+        ledger = UnwaitingLedger(path, books)
+        record(ledger, "alone")
+        seen: list[str] = []
+        asyncio.get_running_loop().call_soon(lambda: seen.extend(("next round", *kept(path))))
+        await books.settled(alone=True)
+        found = kept(path), list(seen)
+        books.close()
+        ledger.close()
+        return found
+
+    assert asyncio.run(run()) == (["alone"], [])
+
+
 def test_whoever_waits_for_nothing_is_kept_in_the_next_round(tmp_path):
     async def run() -> list[str]:
         books = Bookkeeper()
