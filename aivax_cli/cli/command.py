@@ -168,8 +168,11 @@ def _in_words(error: Exception) -> AivaxError:
     again = "run it again with --debug to see where"
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename else ""
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        return AivaxError(f"{place}{error.strerror}", fix="free some space, then again" if full else again)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            again = "free some space, then again"
+        elif isinstance(error, PermissionError):
+            again = "check its permissions"
+        return AivaxError(f"{place}{error.strerror}", fix=again)
     said = " ".join(str(error).split())[:300]
     return AivaxError(f"unexpected {type(error).__name__}: {said}", fix=again)
 

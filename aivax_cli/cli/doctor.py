@@ -144,6 +144,8 @@ def _examine(check: Check, patient: Patient) -> list[Finding]:
             findings.append(finding)
     except AivaxError as problem:
         findings.append(error(problem.message, problem.fix))
+    except PermissionError as problem:
+        findings.append(error(f"{problem.filename}: permission denied", "check its permissions"))
     except Exception as problem:  # noqa: BLE001  # a diagnosis must go on whatever is broken
         findings.append(error(f"the check itself failed: {type(problem).__name__}: {problem}"))
     return findings

@@ -19,10 +19,14 @@ class Found(Struct, frozen=True):
 
 
 class Skipped(Struct, frozen=True):
-    """Something that was passed over, and why, in words a person can act on."""
+    """Something that was passed over, and why, in words a person can act on.
+
+    `failed` says that nobody meant it to be: it stands among what could not be read.
+    """
 
     name: str
     reason: str
+    failed: bool = False
 
 
 class Document(Struct, frozen=True):

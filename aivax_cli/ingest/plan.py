@@ -103,6 +103,7 @@ class _Plan(Struct):
     texts: int = 0
     failed: list[Notice] = field(default_factory=list)
     skipped: list[Notice] = field(default_factory=list)
+    passed_over: list[str] = field(default_factory=list)
     warnings: list[Notice] = field(default_factory=list)
     findings: Findings = field(default_factory=Findings)
     removed: int = 0
@@ -111,7 +112,11 @@ class _Plan(Struct):
 
     def run(self, items: Sequence[Found | Skipped], on_file: Callable[[int, int, str], None]) -> IngestPlan:
         files = [item for item in items if isinstance(item, Found)]
-        self.skipped = [Notice(item.name, item.reason) for item in items if isinstance(item, Skipped)]
+        for item in items:
+            if isinstance(item, Skipped):
+                notices = self.failed if item.failed else self.skipped
+                notices.append(Notice(item.name, item.reason))
+                self.passed_over.append(item.name)
         for done, item in enumerate(files):
             on_file(done, len(files), item.name)
             try:
@@ -151,10 +156,9 @@ class _Plan(Struct):
         if self.reader is None or self.collection is None or request.keep_missing or request.document:
             return
         roots = [root_name(path, request.base) for path in request.paths]
-        passed_over = [notice.name for notice in self.skipped]
 
         def is_gone(name: str) -> bool:
-            return name not in seen and is_below(name, roots) and not is_below(name, passed_over)
+            return name not in seen and is_below(name, roots) and not is_below(name, self.passed_over)
 
         self.removed += sum(is_gone(name) for _, name in self.reader.document_names(self.collection.id))
         for source in self.reader.import_sources(self.collection.id):

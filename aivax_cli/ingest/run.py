@@ -112,7 +112,11 @@ def found_items(request: IngestRequest) -> list[Found | Skipped]:
     )
     if not any(isinstance(item, Found) for item in items):
         where = ", ".join(str(path) for path in request.paths)
-        raise IngestError(f"{where}: no documents to read", fix="check the path and what is excluded")
+        left_out = [item for item in items if isinstance(item, Skipped)]
+        why = (
+            f"{left_out[0].name}: {left_out[0].reason}" if left_out else "check the path and what is excluded"
+        )
+        raise IngestError(f"{where}: no documents to read", fix=why)
     return items
 
 
@@ -230,7 +234,8 @@ class _Run(Struct):
             if place % LOOKED_UP == 0:
                 shelf.look_up([each.name for each in self.items[place : place + LOOKED_UP]])
             if isinstance(item, Skipped):
-                self.tally.skipped.append(Notice(item.name, item.reason))
+                notices = self.tally.failed if item.failed else self.tally.skipped
+                notices.append(Notice(item.name, item.reason))
                 passed_over.append(item.name)
                 continue
             self._tell(item.name)

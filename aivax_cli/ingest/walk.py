@@ -113,9 +113,9 @@ class _Gathered(Struct):
             self.seen.add(real)
             self.entries[self.names.of(path)] = path
 
-    def skip(self, path: Path, reason: str) -> None:
+    def skip(self, path: Path, reason: str, *, failed: bool = False) -> None:
         name = self.names.of(path)
-        self.entries.setdefault(name, Skipped(name, reason))
+        self.entries.setdefault(name, Skipped(name, reason, failed))
 
 
 def _gather(path: Path, gathered: _Gathered, *, include: Patterns, exclude: Patterns) -> None:
@@ -161,6 +161,10 @@ class _Folder:
             try:
                 with os.scandir(folder) as listing:
                     entries = list(listing)
+            except PermissionError:
+                reason = "the folder cannot be listed: permission denied; check its permissions"
+                self._gathered.skip(folder, reason, failed=True)
+                continue
             except OSError as error:
                 self._gathered.skip(folder, f"cannot be listed: {_said(error)}")
                 continue
@@ -235,6 +239,8 @@ def _looked_at(found: Found, max_bytes: int) -> Found | Skipped:
         if kind_of(found.path) in CONVERTED and os.access(found.path, os.R_OK):
             return found
         reason_not = why_not_text(found.path)
+    except PermissionError:
+        return Skipped(found.name, "permission denied; check its permissions", failed=True)
     except OSError as error:
         return Skipped(found.name, f"cannot be read: {_said(error)}")
     return found if reason_not is None else Skipped(found.name, reason_not)

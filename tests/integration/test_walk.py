@@ -272,9 +272,9 @@ def test_what_may_not_be_read_is_passed_over_with_the_reason() -> None:
         reasons = as_an_ordinary_user(skipped, root)
         (root / "c").chmod(0o755)
     assert reasons == {
-        "a.md": "cannot be read: permission denied",
-        "b.pdf": "cannot be read: permission denied",
-        "c": "cannot be listed: permission denied",
+        "a.md": "permission denied; check its permissions",
+        "b.pdf": "permission denied; check its permissions",
+        "c": "the folder cannot be listed: permission denied; check its permissions",
     }
 
 
