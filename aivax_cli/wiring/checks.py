@@ -37,7 +37,7 @@ _UNRELATED = 0.75
 _VOTES = 10
 """The most votes of a judge: recordings of the judge are numbered by repeat and vote."""
 _MANY = 8
-"""Samples from which on aiohttp saves in sending what it takes longer to load than httpx: 2 ms each, and 15 ms."""
+"""Samples from which on aiohttp saves in sending, 2 ms each, what it takes longer to load than httpx."""
 
 
 @asynccontextmanager
