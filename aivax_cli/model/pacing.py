@@ -9,7 +9,7 @@ BEAT_S = 1 / 30
 """How long a piece of a quick stream waits at most: less than one picture of a film."""
 QUICK_S = 1 / 60
 """Pieces that come closer together than this are read by the beat."""
-_BEGINNING = 3
+_BEGINNING = 2
 """Pieces that are read as they come: the first words are waited for."""
 
 

@@ -19,7 +19,7 @@ def paced(*times_s: float) -> bool:
 
 
 def test_the_beginning_of_an_answer_is_never_held():
-    assert not paced(0.0, 0.001, 0.002)
+    assert not paced(0.0, 0.001)
 
 
 def test_pieces_that_come_one_upon_the_other_are_read_by_the_beat():
