@@ -45,6 +45,12 @@ def list_collections(session: Session) -> None:
         session.screen.note("Nothing is indexed yet: aivax ingest FOLDER --collection NAME")
 
 
+@command(collections, "list")
+def list_by_name(session: Session) -> None:
+    """List the collections, as the group does without a command."""
+    list_collections(session)
+
+
 @command(collections, "show")
 def show(
     session: Session,

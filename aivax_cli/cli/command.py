@@ -48,6 +48,14 @@ _SHARED = {
     "debug": DebugOption,
 }
 
+_FIELDS_OF_OTHER_TOOLS = {
+    "m": "model",
+    "s": "instructions",
+    "system": "instructions",
+    "max_tokens": "max_completion_tokens",
+}
+"""Gateway fields by the options that llm, aichat and mods have for them."""
+
 
 class Session(Struct, frozen=True):
     """What every command gets: where it writes and where it stands."""
@@ -226,6 +234,9 @@ def _refused(screen: Screen, slip: Any) -> int:
     if "\n" in said:  # a program called without a command says its whole help
         slip.show()
         return int(slip.exit_code)
+    if field := _field_meant(slip):
+        screen.error(UsageError(f"no such option: {slip.option_name}", fix=f"write --set {field}=VALUE"))
+        return int(slip.exit_code)
     problem, _, fix = said.replace("Value error, ", "").rstrip(".").partition(". ")
     near = getattr(slip, "possibilities", None)
     if near:
@@ -236,6 +247,18 @@ def _refused(screen: Screen, slip: Any) -> int:
     fix = fix or f"see {slip.ctx.command_path if slip.ctx else 'aivax'} --help"
     screen.error(UsageError(problem[0].lower() + problem[1:], fix=fix[0].lower() + fix[1:]))
     return int(slip.exit_code)
+
+
+def _field_meant(slip: Any) -> str | None:
+    """The gateway's field that an unknown option is named like (`--model`, `-m`), where `--set` is known."""
+    option = getattr(slip, "option_name", "")
+    if not option or not any("--set" in each.opts for each in slip.ctx.command.params):
+        return None
+    from aivax_cli.gateway.settable import settable_fields
+
+    name = option.lstrip("-").replace("-", "_")
+    name = _FIELDS_OF_OTHER_TOOLS.get(name, name)
+    return name if any(field.rpartition(".")[2] == name for field in settable_fields()) else None
 
 
 def _open_closed_streams() -> None:

@@ -29,7 +29,11 @@ def piped_text(stdin: TextIO) -> str | None:
 
 
 def prompt_conversation(prompt: str | None, context: str | None) -> Conversation:
-    """One user message: the prompt, and below it the piped context. Raises UsageError without either."""
+    """One user message: the prompt, and below it the piped context. Raises UsageError without either.
+
+    A prompt of `-` alone is what is piped, as other programs have it.
+    """
+    prompt = None if prompt == "-" else prompt
     parts = [part.strip("\n") for part in (prompt, context) if part is not None and part.strip()]
     if not parts:
         raise UsageError("there is no prompt", fix='give one: aivax complete "your question"')

@@ -43,6 +43,12 @@ def list_gateways(session: Session) -> None:
         session.screen.note(f"No gateway in {folder}: `aivax gateways new NAME` makes one.")
 
 
+@command(gateways, "list")
+def list_by_name(session: Session) -> None:
+    """List the gateways, as the group does without a command."""
+    list_gateways(session)
+
+
 @command(gateways, "show")
 def show(
     session: Session,

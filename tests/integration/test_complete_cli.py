@@ -69,6 +69,11 @@ def test_stdin_alone_is_the_prompt(place: Place) -> None:
     assert place.sent[-1]["content"] == "from a pipe"
 
 
+def test_a_dash_for_a_prompt_is_what_stdin_has(place: Place) -> None:
+    place.complete("g", "-", stdin="from a pipe\n")
+    assert place.sent[-1]["content"] == "from a pipe"
+
+
 def test_stdin_is_context_below_the_prompt(place: Place) -> None:
     place.complete("g", "Summarise this:", stdin="line 1\nline 2\n")
     assert place.sent[-1]["content"] == "Summarise this:\n\nline 1\nline 2"

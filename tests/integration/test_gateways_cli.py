@@ -56,6 +56,11 @@ def test_the_list_as_json(root: Path) -> None:
     assert (fault["file"], fault["line"], fault["field"]) == ("gateways/bad.yaml", 4, "zzz")
 
 
+@pytest.mark.parametrize("group", ["gateways", "collections", "models", "keys", "log"])
+def test_every_group_that_lists_does_so_by_name_too(root: Path, group: str) -> None:
+    assert run(root, group, "list", "--json").json == run(root, group, "--json").json
+
+
 def test_options_before_a_command_of_the_group_hold_for_it(root: Path) -> None:
     assert run(root, "gateways", "--json", "validate").json == {"files": 1, "faults": []}
 
