@@ -251,12 +251,12 @@ def _refused(screen: Screen, slip: Any) -> int:
 
 def _field_meant(slip: Any) -> str | None:
     """The gateway's field that an unknown option is named like (`--model`, `-m`), where `--set` is known."""
-    option = getattr(slip, "option_name", "")
-    if not option or not any("--set" in each.opts for each in slip.ctx.command.params):
+    unknown = hasattr(slip, "possibilities") and hasattr(slip, "option_name") and slip.ctx
+    if not unknown or not any("--set" in each.opts for each in slip.ctx.command.params):
         return None
     from aivax_cli.gateway.settable import settable_fields
 
-    name = option.lstrip("-").replace("-", "_")
+    name = slip.option_name.lstrip("-").replace("-", "_")
     name = _FIELDS_OF_OTHER_TOOLS.get(name, name)
     return name if any(field.rpartition(".")[2] == name for field in settable_fields()) else None
 

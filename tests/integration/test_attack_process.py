@@ -35,6 +35,7 @@ def shell(line: str, cwd: Path) -> tuple[int, str, str]:
         ("complet", "error: no such command 'complet'; did you mean 'complete', 'compare'?"),
         ("search kb x --topp 3", "error: no such option: --topp; did you mean --top?"),
         ("complete g hi -m x", "error: no such option: -m; write --set model=VALUE"),
+        ("complete g hi --set", "error: option '--set' requires an argument; see aivax --help"),
         ("search kb", "error: missing argument 'TERM...'; usage: aivax search [OPTIONS]"),
         ("usage 7d", "error: got unexpected extra argument(s) (7d); see aivax usage --help"),
         ("usage --by mode", "error: no grouping named 'mode'; did you mean 'model'?"),
