@@ -119,7 +119,7 @@ class TailPainter:
         parts = ["\x1b[?2026h\x1b[?25l", _up(len(old) - start)]
         rewrite_from = len(new) if unsure is None or unsure >= len(committed) else unsure
         for index in range(start, len(new)):
-            if unsure is not None and index == len(committed):
+            if unsure is not None and index == max(start, len(committed)):
                 parts.append("\x1b[?7l")
             known = old[index] if same_width and index < min(len(old), rewrite_from) else None
             parts.append(self._change(known, new[index], over=index < len(old)))

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 from support.knowledge import write_files
+from support.patience import PATIENT_S
 
-TIMEOUT_S = 60
+TIMEOUT_S = 2 * PATIENT_S
 
 
 def aivax(base: Path, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:

@@ -246,6 +246,17 @@ def test_joined_emoji_are_written_whole_and_cannot_wrap_while_they_may_be_repain
     assert "\x1b[?7l" not in stage.terminal.written[-1]
 
 
+def test_a_row_that_may_be_too_wide_cannot_wrap_below_one_that_stays_as_it_is() -> None:
+    """pyte gives joined emoji and tones of skin columns of their own, as some terminals do."""
+    stage = Stage(20, 10)
+    for piece in ("Family 👩‍👩‍👧‍👦, flag 🇧🇷,", " wave 👋🏽, été, שלום ע", "ולם.\n"):
+        stage.stream.feed(piece)
+        stage.now += 1
+        stage.stream.refresh()
+    stage.stream.close()
+    assert "".join(stage.terminal.lines()).count("Family") == 1
+
+
 @pytest.mark.parametrize(("columns", "rows"), [(60, 40), (140, 40), (100, 12), (100, 60), (40, 8)])
 def test_resizing_in_the_middle_loses_no_word(columns: int, rows: int) -> None:
     text = ANSWER.split("## Costs")[0]
