@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,6 +21,7 @@ from msgspec import Struct, field
 
 from aivax_cli.core.errors import AivaxError
 from aivax_cli.gateway.secrets import redact
+from aivax_cli.storage.whole_file import write_whole
 
 FOLDER = "cassettes"
 _FORMAT = 1
@@ -162,7 +161,8 @@ class Tape(Struct):
         }
         text = json.dumps(recording, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
         try:
-            _write_whole(file, _without(text, self.cassettes.secrets))
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(file, _without(text, self.cassettes.secrets))
         except OSError as error:
             reason = (error.strerror or type(error).__name__).lower()
             self.problem = self.problem or f"the answer cannot be recorded: {reason}"
@@ -252,15 +252,3 @@ def _without(text: str, secrets: Iterable[str]) -> str:
         written = json.dumps(secret, ensure_ascii=False)[1:-1]
         text = text.replace(written, "***")
     return redact(text)
-
-
-def _write_whole(file: Path, text: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=".", suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as part:
-            part.write(text)
-        Path(name).replace(file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

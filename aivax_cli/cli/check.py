@@ -105,6 +105,7 @@ def _checked(session: Session, asked: Asked, reports: Reports, *, prune: bool, b
     from aivax_cli.checks.gating import exit_code
     from aivax_cli.checks.reports.json_report import run_object
     from aivax_cli.render.check_view import show_run
+    from aivax_cli.storage.whole_file import write_whole
 
     run, comparison = asyncio.run(run_checks(session, asked))
     if session.screen.json_output:
@@ -114,7 +115,7 @@ def _checked(session: Session, asked: Asked, reports: Reports, *, prune: bool, b
     if bless:
         text = baseline_text(run.results, read_baseline(asked.baseline), whole=asked.whole)
         asked.baseline.parent.mkdir(exist_ok=True)
-        asked.baseline.write_text(text, encoding="utf-8")
+        write_whole(asked.baseline, text)
     if prune:
         session.screen.note(f"removed {asked.cassettes.prune()} recordings that nothing used")
     reports.write(session, run, asked.workspace.root, comparison)

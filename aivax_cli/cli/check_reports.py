@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from aivax_cli.core.errors import AivaxError, UsageError
+from aivax_cli.storage.whole_file import write_whole
 
 if TYPE_CHECKING:
     from aivax_cli.checks.results import Comparison, Run
@@ -35,7 +36,10 @@ class Reports(Struct, frozen=True):
                 raise UsageError(f"{file} is a folder", fix="name a file in it")
             if not file.parent.is_dir():
                 raise UsageError(f"there is no folder {file.parent}", fix="make it, or name another")
-            if not os.access(file if file.exists() else file.parent, os.W_OK):
+            needed = [file] if file.exists() else []
+            if file.is_file() or not needed:
+                needed.append(file.parent)  # a report takes the place of an earlier one
+            if not all(os.access(each, os.W_OK) for each in needed):
                 raise UsageError(f"{file} cannot be written", fix="name a file elsewhere")
 
     def write(self, session: Session, run: Run, root: Path, comparison: Comparison | None) -> None:
@@ -87,7 +91,7 @@ def _kept(summary: Path) -> str:
 
 def _written(file: Path, text: str) -> OSError | None:
     try:
-        file.write_text(text, encoding="utf-8")
+        write_whole(file, text)
     except OSError as error:
         return error
     return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -130,21 +129,19 @@ def _blocks(lines: Iterator[str]) -> Iterator[str]:
 
 def _write_file(path: Path, blocks: Iterator[str]) -> int:
     """Writes a file whole or not at all; says how many lines it has."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    from aivax_cli.storage.whole_file import whole_file
+
     lines = 0
     try:
-        with part.open("w", encoding="utf-8", newline="\n") as file:
+        with whole_file(path) as file:
             for block in blocks:
                 file.write(block)
                 lines += block.count("\n")
-        part.replace(path)
     except OSError as error:
         raise UsageError(
             f"{path}: cannot be written: {(error.strerror or str(error)).lower()}",
             fix="check the folder and its permissions",
         ) from error
-    finally:
-        part.unlink(missing_ok=True)
     return lines
 
 

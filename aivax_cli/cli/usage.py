@@ -137,6 +137,7 @@ class _Asked(Struct, frozen=True):
 
     def _write_page(self, html: Path) -> None:
         from aivax_cli.render.usage_page import usage_page
+        from aivax_cli.storage.whole_file import write_whole
         from aivax_cli.usage.report import usage_overview
 
         further = self.by if self.by == "key" or self.by.startswith("metadata:") else None
@@ -145,7 +146,7 @@ class _Asked(Struct, frozen=True):
         place = self.session.directory / html.expanduser()
         page = usage_page(overview, self.selection, by=self.by, names=names, made=self.now)
         try:
-            place.write_text(page, encoding="utf-8")
+            write_whole(place, page)
         except OSError as error:
             raise UsageError(f"--html: cannot write {html}: {error.strerror or error}") from error
         self.session.screen.note(f"wrote {html}")

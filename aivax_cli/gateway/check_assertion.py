@@ -36,7 +36,9 @@ RegularExpression = Annotated[Text, AfterValidator(_compiles)]
 Texts = Annotated[
     Annotated[Text, Tag("<text>")] | Annotated[list[Text], Field(min_length=1), Tag("<list>")],
     Discriminator(
-        text_or_list, custom_error_type="texts_form", custom_error_message="must be a text or a list of texts"
+        text_or_list,
+        custom_error_type="texts_form",
+        custom_error_message="must be a text or a list of texts; a number needs quotes",
     ),
 ]
 

@@ -92,6 +92,8 @@ CommandWords = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_le
 StopTexts = Annotated[
     Annotated[str, Tag("<text>")] | Annotated[list[str], Tag("<list>")],
     Discriminator(
-        text_or_list, custom_error_type="stop_form", custom_error_message="must be a text or a list of texts"
+        text_or_list,
+        custom_error_type="stop_form",
+        custom_error_message="must be a text or a list of texts; a number needs quotes",
     ),
 ]

@@ -185,7 +185,7 @@ WRONG = {
     ),
     "neither text nor list": (
         HEAD + "parameters:\n  stop: 5\n",
-        ["5: parameters.stop: must be a text or a list of texts"],
+        ["5: parameters.stop: must be a text or a list of texts; a number needs quotes"],
     ),
     "an example without its answer": (
         HEAD + "examples:\n  - user: a\n    assistant: b\n  - user: c\n",
