@@ -51,9 +51,16 @@ class SqliteFile:
 
     @property
     def absent(self) -> bool:
-        """Whether there is no such file yet."""
-        # Every request asks; pathlib takes twice as long.
-        return self._connection is None and not os.path.exists(self.path)  # noqa: PTH110
+        """Whether there is no such file yet. One in a folder that may not be read is there."""
+        if self._connection is not None:
+            return False
+        try:
+            os.stat(self.path)  # noqa: PTH116 (every request asks; pathlib takes twice as long)
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except OSError:
+            return False
+        return False
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:

@@ -9,16 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.command_line import AS_AN_ORDINARY_USER
 from support.in_process import aivax_here
 from support.knowledge import write_files
-
-AS_AN_ORDINARY_USER = """
-import ctypes, os, runpy, sys
-if os.geteuid() == 0:  # root is bound by permissions, too, once it may not override them
-    for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH; 24 is PR_CAPBSET_DROP
-        ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
-os.execv(sys.executable, [sys.executable, "-m", "aivax_cli", *sys.argv[1:]])
-"""
 
 
 def test_the_collections_file_says_how_large_chunks_are(tmp_path: Path):

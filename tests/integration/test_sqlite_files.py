@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+import subprocess
+import sys
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from support.command_line import AS_AN_ORDINARY_USER
 
 from aivax_cli.conversations.file import ConversationFile
 from aivax_cli.core.errors import AivaxError, ConversationError, LedgerError
@@ -135,3 +138,17 @@ def test_a_file_that_is_held_too_long_is_told(tmp_path: Path) -> None:
         pass
     for each in (one, other):
         each.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="root is an ordinary user on Linux alone")
+@pytest.mark.parametrize("command", [["usage"], ["log"], ["keys", "list"]])
+def test_a_file_that_may_not_be_seen_is_not_taken_for_none(tmp_path: Path, command: list[str]) -> None:
+    (tmp_path / "aivax.yaml").touch()
+    state = tmp_path / ".aivax"
+    state.mkdir(mode=0)
+    call = [sys.executable, "-c", AS_AN_ORDINARY_USER, *command]
+    done = subprocess.run(call, cwd=tmp_path, capture_output=True, check=False, text=True)
+    state.chmod(0o755)
+    assert done.returncode == 1, done.stdout
+    assert done.stderr.startswith(f"error: {state}/")
+    assert "ermission denied" in done.stderr

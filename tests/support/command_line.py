@@ -13,6 +13,15 @@ from typing import Any
 
 from support.patience import PATIENT_S
 
+AS_AN_ORDINARY_USER = """
+import ctypes, os, runpy, sys
+if os.geteuid() == 0:  # root is bound by permissions, too, once it may not override them
+    for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH; 24 is PR_CAPBSET_DROP
+        ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
+os.execv(sys.executable, [sys.executable, "-m", "aivax_cli", *sys.argv[1:]])
+"""
+"""A program that is `aivax …` with the rights of an ordinary user, also for root. For Linux."""
+
 _KEPT = ("PATH", "AIVAX_LANG", "LANG", "LC_ALL", "SYSTEMROOT", "TMPDIR")
 
 
