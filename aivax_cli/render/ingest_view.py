@@ -118,7 +118,7 @@ def summary_view(summary: IngestSummary) -> Group:
     table.add_column()
     table.add_row(Spoken("collection"), Text(summary.collection))
     table.add_row(Spoken("files"), Spoken(_files(summary)))
-    table.add_row(Spoken("holds"), Spoken(f"{summary.documents:,} documents, {summary.chunks:,} chunks"))
+    table.add_row(Spoken("holds"), Spoken(_held(summary)))
     table.add_row(Spoken("embedded"), Spoken(_embedded(summary)))
     table.add_row(Spoken("took"), f"{summary.seconds:.1f} s")
     return Group(table, *(Spoken(line, "dim") for line in _skipped(summary.skipped)))
@@ -198,11 +198,17 @@ def _files(summary: IngestSummary | IngestPlan) -> str:
     return ", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count) or "none"
 
 
+def _held(summary: IngestSummary) -> str:
+    documents = f"document{'' if summary.documents == 1 else 's'}"
+    return f"{summary.documents:,} {documents}, {summary.chunks:,} chunk{'' if summary.chunks == 1 else 's'}"
+
+
 def _embedded(summary: IngestSummary) -> str:
     if not summary.chunks_embedded:
         return "nothing new"
     return (
-        f"{summary.chunks_embedded:,} chunks, {summary.embedding_tokens:,} tokens, "
+        f"{summary.chunks_embedded:,} chunk{'' if summary.chunks_embedded == 1 else 's'}, "
+        f"{summary.embedding_tokens:,} tokens, "
         f"{summary.chunks_per_s:.0f} chunks/s, by {summary.embedder}"
     )
 
