@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import atexit
 import gc
-import os
 import sys
 from types import ModuleType
 
@@ -24,7 +23,6 @@ def main() -> None:
     atexit.register(gc.freeze)
     # pydantic looks through every installed distribution for plugins. None of them has a say here. What would
     # look for them loads all that reads distributions first, 8 ms.
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     no_plugins = ModuleType("pydantic.plugin._loader")
     no_plugins.get_plugins = tuple  # type: ignore[attr-defined]
     sys.modules.setdefault(no_plugins.__name__, no_plugins)

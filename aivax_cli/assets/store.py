@@ -25,7 +25,7 @@ from msgspec.structs import replace
 
 from aivax_cli.assets.fetch import Fetcher
 from aivax_cli.assets.gather import Gatherer, sha256_of, wheel_members
-from aivax_cli.assets.offline import is_offline as is_offline
+from aivax_cli.assets.offline import is_offline
 from aivax_cli.assets.pulled import PulledList
 from aivax_cli.assets.table import ASSETS, DEFAULT_ASSETS, Asset, LocalFile, Source, Url
 from aivax_cli.core.errors import AssetError, UsageError, unknown_name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from msgspec import Struct
 
+from aivax_cli.core.apart import apart
 from aivax_cli.core.errors import UsageError
 from aivax_cli.gateway.places import find_root, gateway_files, state_dir
 
@@ -179,7 +180,7 @@ class Opening:
                 self.chat = chat
                 self._chat.set_result(chat)
                 self._tell_prompt()
-                warm = _in_background(lambda: _warm_up(chat))
+                warm = apart(lambda: _warm_up(chat), "aivax-warm")
                 await self._leaving.wait()
                 await asyncio.wait({warm}, timeout=_LEAVE_WITHIN_S)
         except Exception as error:
@@ -247,31 +248,9 @@ def _import(modules: tuple[str, ...]) -> None:
 
 def _warm_up(chat: Chat) -> None:
     """Loads what the first answer needs, and what its interruption needs."""
-    from aivax_cli.wiring.warming import warm_up
+    # What cannot be loaded is told by the turn that needs it; or everything is being closed.
+    with suppress(Exception), _gently():
+        from aivax_cli.wiring.warming import warm_up
 
-    with _gently():
         _import(_NEEDED_BY_A_TURN)
         warm_up(chat.runtime)
-
-
-def _in_background(work: Callable[[], object]) -> asyncio.Future[None]:
-    """Runs the work in a thread that the program's end does not wait for. What it raises is not told."""
-    import threading
-
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[None] = loop.create_future()
-
-    def run() -> None:
-        # What cannot be loaded is told by the turn that needs it; or everything is being closed.
-        with suppress(Exception):
-            work()
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(_finish, done)
-
-    threading.Thread(target=run, name="aivax-warm", daemon=True).start()
-    return done
-
-
-def _finish(done: asyncio.Future[None]) -> None:
-    if not done.done():
-        done.set_result(None)

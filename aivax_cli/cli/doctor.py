@@ -104,7 +104,8 @@ def _collection_findings(session: Session, name: str, *, repair: bool) -> Iterat
 
 
 def _patient(session: Session, *, verify: bool) -> Patient:
-    from aivax_cli.assets.store import default_cache_dir, is_offline
+    from aivax_cli.assets.offline import is_offline
+    from aivax_cli.assets.store import default_cache_dir
     from aivax_cli.gateway.workspace import find_workspace
 
     environ = dict(os.environ)

@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from aivax_cli import __version__
+from aivax_cli.messages.paragraphs import paragraphs
 
 Command = Any
 """A command as Typer builds it; the type's name is private there."""
@@ -67,7 +68,7 @@ def _commands(above: typer.Context) -> Iterator[str]:
             continue
         context = _context(command, name, above)
         yield f".SS {_text(f'{context.command_path} {_usage(context)}'.strip())}"
-        for number, paragraph in enumerate(_paragraphs(command.help)):
+        for number, paragraph in enumerate(paragraphs(command.help or "")):
             yield from ([".PP"] if number else [])
             yield _text(paragraph)
         yield from _parameters(context)
@@ -103,12 +104,8 @@ def _listed(entries: dict[str, str]) -> Iterator[str]:
 
 
 def _sentence(text: str | None) -> str:
-    first = next(iter(_paragraphs(text)), "")
+    first = next(iter(paragraphs(text or "")), "")
     return first[:1].lower() + first[1:].rstrip(".")
-
-
-def _paragraphs(text: str | None) -> list[str]:
-    return [" ".join(part.split()) for part in re.split(r"\n\s*\n", text or "") if part.strip()]
 
 
 def _text(text: str) -> str:

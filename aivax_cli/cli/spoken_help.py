@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from aivax_cli.messages.language import Language
+from aivax_cli.messages.paragraphs import paragraphs
 
 _Formatter: Any = typer.Context.formatter_class
 _EXTRA = re.compile(r"(?P<help>.*?)(?P<gap> *)\[(?P<extra>[^\[\]]*)\]", re.DOTALL)
@@ -104,5 +105,4 @@ def _text(help_text: str | None, language: Language) -> Any:
     """Paragraph by paragraph, as they are kept in the catalogue: on one line."""
     if not help_text:
         return help_text
-    paragraphs = (" ".join(paragraph.split()) for paragraph in help_text.split("\n\n"))
-    return "\n\n".join(map(language.translate, paragraphs))
+    return "\n\n".join(map(language.translate, paragraphs(help_text)))

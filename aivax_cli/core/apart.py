@@ -11,10 +11,11 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def apart(work: Callable[[], T], name: str) -> T:
+def apart(work: Callable[[], T], name: str) -> asyncio.Future[T]:
     """Runs it in a thread of this name that keeps the process from nothing: what hangs is left behind.
 
-    Python waits for the threads of `asyncio.to_thread` before it ends.
+    It begins at once, and is to be awaited. Python waits for the threads of `asyncio.to_thread` before it
+    ends. Raises RuntimeError where no loop runs.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
@@ -33,7 +34,7 @@ async def apart(work: Callable[[], T], name: str) -> T:
             _tell(loop, lambda: settle(lambda: done.set_result(result)))
 
     Thread(target=run, name=name, daemon=True).start()
-    return await done
+    return done
 
 
 def _tell(loop: asyncio.AbstractEventLoop, settle: Callable[[], None]) -> None:

@@ -8,13 +8,13 @@ table's head. What is handed to one of these doors is a text, followed back to w
 from __future__ import annotations
 
 import ast
-import inspect
 import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from aivax_cli.messages.catalogue import read_catalogue
+from aivax_cli.messages.paragraphs import paragraphs
 from aivax_cli.messages.scope import HOLE, Scope, parameters, wordy
 from aivax_cli.messages.sources import Module, Place, Sources, called_name, last_name
 from aivax_cli.messages.values import Reader
@@ -176,11 +176,6 @@ class Extraction:
             for node in ast.walk(module.tree)
             if isinstance(node, ast.ClassDef) and any(ast.unparse(each) == "Struct" for each in node.bases)
         }
-
-
-def paragraphs(text: str) -> list[str]:
-    """The paragraphs of a docstring, each on one line."""
-    return [" ".join(part.split()) for part in inspect.cleandoc(text).split("\n\n") if part.strip()]
 
 
 def _titles(call: ast.Call) -> Iterator[ast.expr]:

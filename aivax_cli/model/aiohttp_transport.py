@@ -12,7 +12,7 @@ import httpx
 from httpx_aiohttp import AiohttpTransport, HttpxAiohttpClient
 
 from aivax_cli.model.aiohttp_sending import named, posted, session
-from aivax_cli.model.outgoing import opened
+from aivax_cli.model.outgoing import opened, trusted
 from aivax_cli.model.pacing import Beat
 from aivax_cli.model.sending import Answer, HttpxSender, Sender, Timeouts
 
@@ -71,9 +71,7 @@ def _url(text: str) -> httpx.URL:
 
 
 def _ssl_context(verify: Any = True, trust_env: bool = True, **_: Any) -> ssl.SSLContext:
-    if isinstance(verify, ssl.SSLContext):
-        return verify
-    return httpx.create_ssl_context(verify=verify, trust_env=trust_env)
+    return trusted(verify, trust_env=trust_env)
 
 
 class _Transport(AiohttpTransport):

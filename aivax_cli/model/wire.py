@@ -65,12 +65,12 @@ def request_body(call: ModelCall, dialect: Dialect = OPENAI) -> dict[str, object
     return body
 
 
-def encode(body: Mapping[str, object]) -> bytes:
+def encode(value: object) -> bytes:
     """JSON in UTF-8. Half surrogate pairs, which no UTF-8 can hold, become `?`."""
     try:
-        return _ENCODER.encode(body)
+        return _ENCODER.encode(value)
     except UnicodeEncodeError:
-        return _PATIENT_ENCODER.encode(body).encode("utf-8", "replace")
+        return _PATIENT_ENCODER.encode(value).encode("utf-8", "replace")
 
 
 def decode(text: str) -> object:

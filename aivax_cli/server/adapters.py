@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from aivax_cli.core.events import Event, Finished, Routed, TextDelta, TurnResult
 from aivax_cli.gateway.ids import new_id
+from aivax_cli.model.wire import encode
 from aivax_cli.server import messages, responses
 from aivax_cli.server.access import visible_of
 from aivax_cli.server.asking import Asking
 from aivax_cli.server.chat import ROUTED
-from aivax_cli.server.completions import encoded
 from aivax_cli.server.embeddings import embedding_answer, embedding_request
 from aivax_cli.server.faults import RequestError, headers_of, log_failure, status_of
 from aivax_cli.server.images import with_images
@@ -136,4 +136,4 @@ def _json(value: Mapping[str, Any], result: TurnResult | None = None) -> Respons
     from starlette.responses import Response
 
     routed = {ROUTED: result.routed} if result is not None and result.routed else {}
-    return Response(encoded(value), media_type="application/json", headers=routed)
+    return Response(encode(value), media_type="application/json", headers=routed)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from aivax_cli.core.events import Event, Finished, TurnResult
+from aivax_cli.model.wire import encode
 from aivax_cli.server.backend import Answers, Turns, backend_of
-from aivax_cli.server.completions import encoded
 from aivax_cli.server.faults import RequestError, status_of
 from aivax_cli.server.metrics import Metrics
 from aivax_cli.server.requests import ChatRequest
@@ -110,7 +110,7 @@ class KeptAnswer:
     async def keep(self, answer: dict[str, Any]) -> None:
         """Keeps the answer."""
         if self._key is not None:
-            await asyncio.to_thread(self._answers.keep, self._owner, self._key, encoded(answer).decode())
+            await asyncio.to_thread(self._answers.keep, self._owner, self._key, encode(answer).decode())
 
     def release(self) -> None:
         """The request came to nothing, and may be sent again. Awaits nothing: it may have been cancelled."""

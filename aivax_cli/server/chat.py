@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from aivax_cli.core.events import FellBack, Finished, Routed, TextDelta, TurnResult
 from aivax_cli.core.types import Purpose
 from aivax_cli.gateway.ids import new_id
+from aivax_cli.model.wire import encode
 from aivax_cli.server import completions
 from aivax_cli.server.asking import Asking, KeptAnswer
 from aivax_cli.server.completions import Chunks
@@ -78,7 +79,7 @@ async def _streamed(
         async with aclosing(asking.events()) as events:
             async for each in events:
                 if isinstance(each, TextDelta):
-                    text = before + completions.encoded(each.text) + after
+                    text = before + encode(each.text) + after
                     yield text if begun else chunks.begin() + text
                     begun = True
                 elif isinstance(each, Routed):
@@ -113,7 +114,7 @@ class _Json:
     """An answer in JSON: an ASGI application."""
 
     def __init__(self, value: dict[str, Any], headers: dict[str, str]) -> None:
-        self._body = completions.encoded(value)
+        self._body = encode(value)
         self._headers = headers
 
     async def __call__(self, scope: Any, receive: Any, send: Send) -> None:

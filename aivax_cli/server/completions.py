@@ -9,11 +9,11 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from aivax_cli.core.events import TurnResult
 from aivax_cli.core.types import Charge, Passage, Purpose, TokenUsage, ToolCall
+from aivax_cli.model.wire import encode
 from aivax_cli.server.faults import RequestError
 
 _ANSWERS = (Purpose.ANSWER, Purpose.STRUCTURED)
@@ -21,8 +21,6 @@ _IN, _CACHED, _OUT = (
     tuple(f"{purpose}{suffix}" for purpose in _ANSWERS) for suffix in (".in", ".in.cached", ".out")
 )
 _TEXT = "\0"
-_ENCODER = msgspec.json.Encoder()
-_PATIENT_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 def finish_reason(result: TurnResult) -> str:
@@ -194,15 +192,7 @@ def citation(passage: Passage) -> dict[str, object]:
 
 def event(value: Mapping[str, object]) -> bytes:
     """A server-sent event."""
-    return b"data: " + encoded(value) + b"\n\n"
-
-
-def encoded(value: object) -> bytes:
-    """JSON in UTF-8; half surrogate pairs, which no UTF-8 can hold, become `?`."""
-    try:
-        return _ENCODER.encode(value)
-    except UnicodeEncodeError:
-        return _PATIENT_ENCODER.encode(value).encode("utf-8", "replace")
+    return b"data: " + encode(value) + b"\n\n"
 
 
 def _account(result: TurnResult) -> dict[str, object]:

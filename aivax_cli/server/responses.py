@@ -12,7 +12,8 @@ from msgspec import Struct, field
 
 from aivax_cli.core.events import TurnResult
 from aivax_cli.core.types import Charge, ToolCall
-from aivax_cli.server.completions import citation, context_object, encoded, finish_reason, usage_object
+from aivax_cli.model.wire import encode
+from aivax_cli.server.completions import citation, context_object, finish_reason, usage_object
 from aivax_cli.server.faults import RequestError, error_body
 
 _NOT_KEPT = ("previous_response_id", "conversation", "background", "prompt")
@@ -168,7 +169,7 @@ class ResponseWriter(Struct):
 
 def named_event(kind: str, value: Mapping[str, object]) -> bytes:
     """A server-sent event with a name."""
-    return b"event: " + kind.encode() + b"\ndata: " + encoded(value) + b"\n\n"
+    return b"event: " + kind.encode() + b"\ndata: " + encode(value) + b"\n\n"
 
 
 def _object(response_id: str, created: int, model: str, asked: Mapping[str, Any]) -> dict[str, object]:

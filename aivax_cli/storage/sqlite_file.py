@@ -56,10 +56,8 @@ class SqliteFile:
             return False
         try:
             os.stat(self.path)  # noqa: PTH116 (every request asks; pathlib takes twice as long)
-        except (FileNotFoundError, NotADirectoryError):
-            return True
-        except OSError:
-            return False
+        except OSError as error:
+            return isinstance(error, (FileNotFoundError, NotADirectoryError))
         return False
 
     @contextmanager

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from threading import Lock
 from typing import TYPE_CHECKING
+
+from aivax_cli.wiring.late import Late
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,22 +27,12 @@ def asset_store(
     return AssetStore.from_environment(environ, on_progress)
 
 
-class LateStore:
+class LateStore(Late["AssetStore"]):
     """The user's store of downloaded files, opened when it is first needed. Most turns need none of them,
     and to open it is to find its folder and read pip's settings, which takes 10 ms."""
 
     def __init__(self, environ: Mapping[str, str], on_progress: Progress | None = None) -> None:
-        self._environ = environ
-        self._on_progress = on_progress
-        self._lock = Lock()  # tokens may be counted on several threads
-        self._store: AssetStore | None = None
-
-    def get(self) -> AssetStore:
-        """The store."""
-        with self._lock:
-            if self._store is None:
-                self._store = asset_store(self._environ, on_progress=self._on_progress)
-            return self._store
+        super().__init__(lambda: asset_store(environ, on_progress=on_progress))
 
     def path(self, name: str) -> Path:
         """See `AssetStore.path`."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from threading import Lock
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from aivax_cli.wiring.adapters import ledger
+from aivax_cli.wiring.late import Late
 
 if TYPE_CHECKING:
     from aivax_cli.assets.store import AssetStore
@@ -199,26 +199,14 @@ def vector_server(workspace: Workspace, environ: Mapping[str, str] = os.environ)
     return replace(address, token=key or None, token_source=given.api_key_env, problem=problem)
 
 
-class LateKnowledge:
+class LateKnowledge(Late["KnowledgeBase"]):
     """A workspace's collections, opened when something is first searched: most gateways of a workspace may
     have none, and what searches takes a while to load."""
 
-    def __init__(self, opening: Callable[[], KnowledgeBase]) -> None:
-        self._opening = opening
-        self._lock = Lock()  # a chat warms them up on a thread
-        self._base: KnowledgeBase | None = None
-
-    def get(self) -> KnowledgeBase:
-        """The collections. Raises DefinitionError when `aivax.yaml` is wrong."""
-        with self._lock:
-            if self._base is None:
-                self._base = self._opening()
-            return self._base
-
     def close(self) -> None:
         """Ends what was opened."""
-        if self._base is not None:
-            self._base.close()
+        if self._opened is not None:
+            self._opened.close()
 
 
 def knowledge_base(

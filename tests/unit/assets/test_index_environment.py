@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from aivax_cli.assets.config import PYPI, index_config, masked
-from aivax_cli.assets.store import default_cache_dir, is_offline
+from aivax_cli.assets.offline import is_offline
+from aivax_cli.assets.store import default_cache_dir
 
 NO_FILES = {"PIP_CONFIG_FILE": os.devnull}
 
